@@ -1,0 +1,229 @@
+// Package download is the seam between the two halves of the project: the
+// operator asks for downloads through an [Executor] and reads [Progress]; the
+// engine publishes Progress and knows nothing of who reads it. The package
+// imports neither half.
+package download
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrUnknown is returned by [Executor.Observe] for a download of which the
+// executor knows nothing (never ensured, stopped, or forgotten by a change of
+// leader). It says nothing about the download itself, so the caller leaves
+// what it has reported so far as it is.
+var ErrUnknown = errors.New("the executor does not know this download")
+
+// ID names one download for all of its life. Two IDs are the same download
+// only if all fields are equal: an object made again under its old name has a
+// new UID.
+type ID struct {
+	Namespace, Name, UID string
+}
+
+// Request says what is wanted of one download: everything an executor needs,
+// and nothing that it would have to ask the cluster for, except the claim.
+// It is a value; an executor compares it with the last one and applies what
+// changed.
+type Request struct {
+	Source       Source
+	ResolveOnly  bool     // Only the metadata is wanted: no volume is touched.
+	InfoHash     string   // Pinned v1 info hash in lower-case hex, or "" for any.
+	Trackers     []string // Announce URLs added to those of the torrent, one tier each.
+	Peers        []string // host:port of peers added to those found.
+	Volume       Volume
+	Seeding      Seeding
+	Limits       Limits
+	Preallocate  bool          // Reserve the space of all files before the first byte.
+	StallTimeout time.Duration // No byte for so long is [StateStalled]; 0 is never.
+
+	// RetryToken and VerifyToken are opaque. A value that differs from the
+	// last one asks once: to try again after a permanent failure, or to hash
+	// all data on the volume again.
+	RetryToken, VerifyToken string
+
+	// BytesUploaded is what earlier runs have sent, so that ratios and
+	// counters go on from there.
+	BytesUploaded int64
+}
+
+// Source says where the metainfo comes from. Exactly one of Metainfo and URL
+// is set.
+type Source struct {
+	Metainfo []byte // A .torrent file's bytes.
+	URL      *URL
+}
+
+// URL is a .torrent file to be fetched over HTTP(S).
+type URL struct {
+	Address  string
+	Headers  map[string]string // Sent with the request; never logged.
+	CABundle []byte            // PEM certificates trusted instead of the system's; nil for the system's.
+	SHA256   string            // Expected SHA-256 of the file in lower-case hex, or "".
+}
+
+// Volume is the place of the data: a claim in the namespace of the [ID], and
+// a slash-separated relative path below the claim's root ("" is the root).
+type Volume struct {
+	ClaimName, Path string
+}
+
+// SeedPolicy says how long a complete download goes on serving others.
+type SeedPolicy string
+
+// The seed policies. The zero value is SeedNone.
+const (
+	SeedNone     SeedPolicy = "None"
+	SeedRatio    SeedPolicy = "Ratio"    // Until Seeding.RatioPercent of the size was sent.
+	SeedDuration SeedPolicy = "Duration" // For Seeding.Duration after completion.
+	SeedForever  SeedPolicy = "Forever"
+)
+
+// Seeding is a [SeedPolicy] with its parameter.
+type Seeding struct {
+	Policy       SeedPolicy
+	RatioPercent int           // 100 is as much as the torrent's size.
+	Duration     time.Duration // Counted from completion.
+}
+
+// Limits bound what a download may use. Zero is no limit.
+type Limits struct {
+	DownloadBytesPerSecond int64
+	UploadBytesPerSecond   int64
+	MaxPeers               int // Connections at once; zero is the engine's default.
+}
+
+// Disposal says what becomes of the data when a download is stopped.
+type Disposal int
+
+// Keep leaves the data and the resume state; Erase removes the torrent's own
+// files and resume state, and nothing else.
+const (
+	Keep Disposal = iota
+	Erase
+)
+
+// State is what a download is doing now.
+type State string
+
+// The states of a download.
+const (
+	StateResolving   State = "Resolving"   // Fetching or reading the metainfo.
+	StateWaiting     State = "Waiting"     // For the volume, or for its turn; Err says for what.
+	StateChecking    State = "Checking"    // Hashing what is on the volume already.
+	StateDownloading State = "Downloading" // Fetching pieces.
+	StateStalled     State = "Stalled"     // As Downloading, but no byte for Request.StallTimeout.
+	StateFinishing   State = "Finishing"   // All pieces are verified and not yet all durable.
+	StateSeeding     State = "Seeding"     // Complete and durable, serving others.
+	StateComplete    State = "Complete"    // Complete and durable, at rest.
+	StateFailed      State = "Failed"      // Err says why; nothing runs.
+)
+
+// Progress is a complete snapshot of a download, so a lost one is never
+// missed. The receiver must not change what it points to.
+type Progress struct {
+	At    time.Time
+	State State
+
+	InfoHash string // v1 info hash, lower-case hex; "" until resolved.
+	Name     string // The torrent's name, made safe; "" until resolved.
+
+	BytesTotal      int64 // Payload of the torrent, padding excluded; 0 until resolved.
+	BytesVerified   int64 // Of BytesTotal: in verified pieces.
+	BytesDownloaded int64 // Payload received in this run, failed and duplicate blocks included.
+	BytesWasted     int64 // Of BytesDownloaded: failed their hash or came twice.
+	BytesUploaded   int64 // Payload sent, earlier runs included.
+
+	DownloadBytesPerSecond int64
+	UploadBytesPerSecond   int64
+
+	Pieces Pieces
+	Peers  Peers
+
+	LastReceived time.Time // When the last payload byte came; zero if none did in this run.
+	CompletedAt  time.Time // When all pieces were verified and durable; zero before.
+
+	Trackers []Tracker
+	NodeName string   // Where the download runs, if that is known.
+	Err      *Failure // Why it is waiting, stalled or failed; nil otherwise.
+}
+
+// Pieces counts the pieces of a download.
+type Pieces struct {
+	Length     int64 // Bytes of each piece but the last.
+	Total      int
+	Verified   int
+	InProgress int    // Begun and not yet verified.
+	Have       []byte // Bitfield of the verified pieces in BEP 3 bit order; nil until resolved.
+}
+
+// Peers counts the peers of a download.
+type Peers struct {
+	Connected int
+	Seeds     int // Of Connected: those that have every piece.
+	Known     int // Addresses known, connected ones included.
+}
+
+// Tracker is the state of one announce URL.
+type Tracker struct {
+	URL          string // Scheme and host only: paths and queries hold passkeys.
+	LastError    string // "" after a success.
+	NextAnnounce time.Time
+	Seeds, Peers int // As the tracker last said; -1 if it did not.
+}
+
+// Failure says why a download does not go on. Reason is CamelCase and becomes
+// a condition's reason verbatim; Message says what a person can do. A
+// permanent failure is not tried again before the request changes.
+type Failure struct {
+	Reason, Message string
+	Permanent       bool
+}
+
+// Error makes a Failure an error.
+func (f *Failure) Error() string { return f.Message }
+
+// The reasons of failures.
+const (
+	ReasonMetainfoInvalid     = "MetainfoInvalid"
+	ReasonMetainfoUnavailable = "MetainfoUnavailable"
+	ReasonInfoHashMismatch    = "InfoHashMismatch"
+	ReasonChecksumMismatch    = "ChecksumMismatch"
+	ReasonUnsupportedTorrent  = "UnsupportedTorrent"
+	ReasonAddressDenied       = "AddressDenied"
+	ReasonClaimNotFound       = "ClaimNotFound"
+	ReasonClaimPending        = "ClaimPending"
+	ReasonClaimNotLocal       = "ClaimNotLocal"
+	ReasonVolumeDenied        = "VolumeDenied"
+	ReasonVolumeBusy          = "VolumeBusy"
+	ReasonPathConflict        = "PathConflict"
+	ReasonInsufficientSpace   = "InsufficientSpace"
+	ReasonVolumeReadOnly      = "VolumeReadOnly"
+	ReasonVolumeError         = "VolumeError"
+	ReasonTrackerUnreachable  = "TrackerUnreachable"
+	ReasonNoPeers             = "NoPeers"
+	ReasonCorruptPeers        = "CorruptPeers"
+	ReasonInternalError       = "InternalError"
+)
+
+// An Executor runs downloads somewhere: in this process, or in Pods. All
+// methods are idempotent and level-based: saying the same thing twice changes
+// nothing, and the last word counts. They may be called from many goroutines
+// at once and do not wait for a download to get anywhere.
+type Executor interface {
+	// Ensure makes the download run as r says, or changes a running one to
+	// match. What is wrong with the download itself is told by Observe; an
+	// error here means that the executor could not take the request now.
+	Ensure(ctx context.Context, id ID, r Request) error
+	// Observe returns the latest snapshot, or [ErrUnknown].
+	Observe(ctx context.Context, id ID) (Progress, error)
+	// Stop ends the download. It returns nil once nothing of it runs any
+	// more and, for Erase, its data is gone; stopping an unknown download
+	// is a success, and erasing one needs r to find its data.
+	Stop(ctx context.Context, id ID, r Request, data Disposal) error
+	// Changes wakes the reader for downloads whose progress changed. It may
+	// lose and merge wake-ups, so it is never the only way to know.
+	Changes() <-chan ID
+}

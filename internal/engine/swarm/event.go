@@ -1,0 +1,65 @@
+package swarm
+
+import (
+	"net/netip"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// Peer numbers one connection for as long as it lasts. The engine gives the
+// numbers out, ascending and never the same twice.
+type Peer uint32
+
+// EventKind says what happened; it decides which fields of an [Event] mean
+// something.
+type EventKind uint8
+
+// What can happen to a torrent.
+const (
+	// Connected: a handshake with Peer at Addr succeeded. PeerID, Fast and
+	// Incoming are set; Addr of an outgoing connection is one of Effects.Dial.
+	Connected EventKind = iota + 1
+	// Gone: the connection of Peer ended, for whatever reason, also after
+	// Effects.Close asked for it. Its outstanding requests are lost. No
+	// event of that peer follows.
+	Gone
+	// Received: Peer sent Msg. Never a piece message: that is Block.
+	Received
+	// Block: Peer sent the block Msg.Index/Begin/Length, which had been
+	// asked of it. Fresh says that its bytes are now in place; otherwise
+	// another peer's copy was there first and this one was thrown away.
+	Block
+	// Sent: the block Msg.Index/Begin/Length has left for Peer.
+	Sent
+	// PieceDone: a piece named in Effects.Finish was hashed and, if OK,
+	// written. If not OK the disk has forgotten all of its blocks. Digests
+	// has one value a block if it was asked for or if not OK: equal bytes
+	// have equal digests.
+	PieceDone
+	// PieceLost: the bytes of piece Msg.Index can't be relied on any more
+	// (a re-check found it bad, or it could not be read back).
+	PieceLost
+	// Found: Addrs are peers that somebody (a tracker, the user) knows of.
+	Found
+	// DialFailed: Addr, one of Effects.Dial, could not be connected to.
+	DialFailed
+	// Reconfigured: Limits changed to Event.MaxPeers.
+	Reconfigured
+)
+
+// Event is one thing that happened. It is flat so that a batch of events is
+// one allocation.
+type Event struct {
+	Kind     EventKind
+	Peer     Peer
+	Fresh    bool         // Block.
+	OK       bool         // PieceDone.
+	Fast     bool         // Connected: both sides speak BEP 6.
+	Incoming bool         // Connected: the peer called us.
+	Msg      wire.Message // Received, Block, Sent; PieceDone and PieceLost use Msg.Index alone.
+	PeerID   [20]byte     // Connected.
+	Addr     netip.AddrPort
+	Addrs    []netip.AddrPort // Found.
+	Digests  []uint64         // PieceDone.
+	MaxPeers int              // Reconfigured.
+}
