@@ -47,6 +47,9 @@ type Request struct {
 	// BytesUploaded is what earlier runs have sent, so that ratios and
 	// counters go on from there.
 	BytesUploaded int64
+	// CompletedAt is when an earlier run completed, so that the time of
+	// seeding goes on from there; zero if none did.
+	CompletedAt time.Time
 }
 
 // Source says where the metainfo comes from. Exactly one of Metainfo and URL
