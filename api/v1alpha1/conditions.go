@@ -1,0 +1,93 @@
+package v1alpha1
+
+// The types of conditions. Ready, Reconciling and Stalled are read by kstatus;
+// Reconciling and Stalled are absent rather than False.
+const (
+	// ConditionReady is True once every piece is verified and durable. While
+	// it is False its reason says what the download is doing or waits for.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while the operator works on the download
+	// without needing anybody.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when the download can't go on without a person,
+	// or has received no byte for spec.retry.stallTimeoutSeconds.
+	ConditionStalled = "Stalled"
+	// ConditionMetadataResolved is True once the metainfo was read and is the
+	// one that is wanted.
+	ConditionMetadataResolved = "MetadataResolved"
+	// ConditionVolumeReady is True while the claim can be written to.
+	ConditionVolumeReady = "VolumeReady"
+	// ConditionComplete is True once every piece is verified and durable.
+	ConditionComplete = "Complete"
+	// ConditionSeeding is True while the complete download serves other peers.
+	ConditionSeeding = "Seeding"
+)
+
+// The reasons that the operator itself gives. A failure of a download carries
+// the reason of whatever ran it (for example InfoHashMismatch, ClaimNotFound,
+// PathConflict, InsufficientSpace, NoPeers), unchanged.
+const (
+	// ReasonPending is given before the first word of what runs the download.
+	ReasonPending = "Pending"
+	// ReasonResolving is given while the metainfo is being fetched or read.
+	ReasonResolving = "Resolving"
+	// ReasonResolved is given when the metainfo is known.
+	ReasonResolved = "Resolved"
+	// ReasonWaiting is given while the download waits for its turn.
+	ReasonWaiting = "Waiting"
+	// ReasonChecking is given while data on the volume is being hashed.
+	ReasonChecking = "Checking"
+	// ReasonDownloading is given while pieces are being fetched.
+	ReasonDownloading = "Downloading"
+	// ReasonFinishing is given while the last pieces become durable.
+	ReasonFinishing = "Finishing"
+	// ReasonComplete is given when every piece is verified and durable.
+	ReasonComplete = "Complete"
+	// ReasonRetrying is given when a failure is being tried again.
+	ReasonRetrying = "Retrying"
+	// ReasonSuspended is given while spec.suspend is true.
+	ReasonSuspended = "Suspended"
+	// ReasonDeleting is given while a deleted object waits for its download to
+	// stop and, with deletionPolicy Delete, for its data to be removed.
+	ReasonDeleting = "Deleting"
+
+	// ReasonVolumeMounted is given when the claim can be written to.
+	ReasonVolumeMounted = "Mounted"
+
+	// ReasonSeeding is given while the complete download serves other peers.
+	ReasonSeeding = "Seeding"
+	// ReasonSeedingDone is given when the seeding policy's end was reached.
+	ReasonSeedingDone = "SeedingDone"
+	// ReasonNotSeeding is given where the seeding policy is None, or the
+	// download is not complete yet.
+	ReasonNotSeeding = "NotSeeding"
+
+	// ReasonSourceNotFound is given when a ConfigMap, a Secret or a key that
+	// the source names does not exist.
+	ReasonSourceNotFound = "SourceNotFound"
+	// ReasonSecretRefused is given when a Secret that the source names is not
+	// of type SecretTypeSource.
+	ReasonSecretRefused = "SecretRefused"
+)
+
+// The annotations of a TorrentDownload that ask for something.
+const (
+	// AnnotationRetryRequestedAt asks once to try again: a value other than
+	// status.lastHandledRetryAt, customarily the time, is acted upon.
+	AnnotationRetryRequestedAt = "torrent-operator.io/retryRequestedAt"
+	// AnnotationVerifyRequestedAt asks once to hash all data on the volume
+	// again: a value other than status.lastHandledVerifyAt is acted upon.
+	AnnotationVerifyRequestedAt = "torrent-operator.io/verifyRequestedAt"
+	// AnnotationSkipCleanup lets a deleted object go without removing its
+	// data, whatever its deletionPolicy, if the value is "true".
+	AnnotationSkipCleanup = "torrent-operator.io/skip-cleanup"
+)
+
+// Finalizer holds a deleted TorrentDownload until its download has stopped
+// and, with deletionPolicy Delete, its data is gone.
+const Finalizer = "torrent-operator.io/cleanup"
+
+// SecretTypeSource is the type that a Secret must have to be read for a
+// source. Without this rule somebody who may create a TorrentDownload, but may
+// not read Secrets, could have any Secret sent to a URL of their own.
+const SecretTypeSource = "torrent-operator.io/source"

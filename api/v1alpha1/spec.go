@@ -1,0 +1,308 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// TorrentDownloadSpec says which torrent is wanted and where. A source and a
+// volume are enough.
+type TorrentDownloadSpec struct {
+	// source says where the torrent's metainfo (the content of a .torrent
+	// file) comes from. Set exactly one of its fields. It can't be changed.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="source can't be changed: create another TorrentDownload for another torrent"
+	// +required
+	Source Source `json:"source,omitzero"`
+
+	// volume says where the data goes.
+	// +required
+	Volume Volume `json:"volume,omitzero"`
+
+	// discovery adds ways to find peers to those that the torrent names. It
+	// may be changed at any time.
+	// +optional
+	Discovery Discovery `json:"discovery,omitzero"`
+
+	// verification pins what the source must yield. Anything else is refused
+	// before a byte is written.
+	// +optional
+	Verification Verification `json:"verification,omitzero"`
+
+	// suspend stops the download and its seeding while it is true. What was
+	// fetched is kept, and the download goes on from there once suspend is
+	// false or absent.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// seeding says how long the complete download goes on serving other
+	// peers. While it is incomplete it always serves the pieces that it has.
+	// +kubebuilder:default={}
+	// +optional
+	Seeding Seeding `json:"seeding,omitzero"`
+
+	// limits bound what the download may use. What is absent is not limited
+	// here; limits of the whole operator hold all the same.
+	// +optional
+	Limits Limits `json:"limits,omitzero"`
+
+	// retry says when the operator speaks up about a download that does not
+	// go on.
+	// +kubebuilder:default={}
+	// +optional
+	Retry Retry `json:"retry,omitzero"`
+
+	// deletionPolicy says what becomes of the data when this object is
+	// deleted: Retain leaves it in the claim, Delete removes this torrent's
+	// own files and nothing else.
+	// +kubebuilder:default=Retain
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Source is where the metainfo of a torrent comes from.
+//
+// +kubebuilder:validation:ExactlyOneOf=url;metainfoFrom
+type Source struct {
+	// url fetches the .torrent file over HTTP or HTTPS.
+	// +optional
+	URL *URLSource `json:"url,omitempty"`
+
+	// metainfoFrom reads the .torrent file from a ConfigMap or Secret.
+	// +optional
+	MetainfoFrom *MetainfoSource `json:"metainfoFrom,omitempty"`
+}
+
+// URLSource is a .torrent file to be fetched over HTTP or HTTPS.
+type URLSource struct {
+	// address is the http:// or https:// URL of the .torrent file. It holds no
+	// user name and no password: headersSecretRef is the place for them.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="address must be an http:// or https:// URL of a .torrent file"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[A-Za-z]+://[^/?#]*@')",message="address must not hold a user name or password: put an Authorization header into a Secret and name it in headersSecretRef"
+	// +required
+	Address string `json:"address,omitempty"`
+
+	// headersSecretRef names a Secret of type torrent-operator.io/source in
+	// this namespace. Each of its keys is the name of a header that is sent
+	// with the request, with the key's value.
+	// +optional
+	HeadersSecretRef *SecretReference `json:"headersSecretRef,omitempty"`
+
+	// caBundleRef names a key of a ConfigMap in this namespace that holds PEM
+	// certificates. The server's certificate is verified with these instead of
+	// the system's.
+	// +optional
+	CABundleRef *KeyReference `json:"caBundleRef,omitempty"`
+
+	// sha256 is the SHA-256 of the .torrent file in 64 hexadecimal digits. A
+	// file with another one is refused.
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]+$')",message="sha256 must be 64 hexadecimal digits, as sha256sum prints them"
+	// +optional
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// MetainfoSource is a .torrent file in a ConfigMap or Secret of the same
+// namespace.
+//
+// +kubebuilder:validation:ExactlyOneOf=configMapKeyRef;secretKeyRef
+type MetainfoSource struct {
+	// configMapKeyRef names a key of a ConfigMap, in binaryData or data, whose
+	// value is the .torrent file.
+	// +optional
+	ConfigMapKeyRef *KeyReference `json:"configMapKeyRef,omitempty"`
+
+	// secretKeyRef names a key of a Secret of type torrent-operator.io/source
+	// whose value is the .torrent file.
+	// +optional
+	SecretKeyRef *KeyReference `json:"secretKeyRef,omitempty"`
+}
+
+// KeyReference names one key of a ConfigMap or Secret in the namespace of the
+// TorrentDownload.
+type KeyReference struct {
+	// name is the name of the ConfigMap or Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of an object: lower-case letters, digits, '-' and '.'"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// key is the key within it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="key must be a key of the object: letters, digits, '-', '_' and '.'"
+	// +required
+	Key string `json:"key,omitempty"`
+}
+
+// SecretReference names a Secret in the namespace of the TorrentDownload.
+type SecretReference struct {
+	// name is the name of the Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of an object: lower-case letters, digits, '-' and '.'"
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
+// Volume is where the data of a download goes. A download does not move, so
+// claim and path can't be changed.
+//
+// +kubebuilder:validation:XValidation:rule="self.claimName == oldSelf.claimName",message="claimName can't be changed: a download does not move; create another TorrentDownload for the other claim"
+// +kubebuilder:validation:XValidation:rule="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",message="path can't be changed: a download does not move; create another TorrentDownload for the other path"
+type Volume struct {
+	// claimName is the name of an existing PersistentVolumeClaim in this
+	// namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="claimName must be the name of a PersistentVolumeClaim: lower-case letters, digits, '-' and '.'"
+	// +required
+	ClaimName string `json:"claimName,omitempty"`
+
+	// path is the folder of the claim below which the torrent's files are
+	// placed, for example imagenet/2012. It is made if it does not exist.
+	// Without it they are placed in the claim's root.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path must be relative to the root of the claim: remove the leading '/'"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') || self.split('/').all(s, s != '' && s != '.' && s != '..')",message="path must name a folder below the root of the claim: no '..', no '.', no '//' and no '/' at its end (leave path out for the root)"
+	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, s.size() <= 255) && !self.matches('[\\\\x00-\\\\x1f\\\\x7f]')",message="path must have names of at most 255 characters, without control characters"
+	// +optional
+	Path string `json:"path,omitempty"`
+
+	// preallocate reserves the space of all files before the first byte is
+	// fetched, so that a claim that is too small is noticed at once. Without
+	// it the files are sparse and grow as pieces arrive.
+	// +optional
+	Preallocate *bool `json:"preallocate,omitempty"`
+}
+
+// Discovery adds ways to find peers.
+type Discovery struct {
+	// trackers are announce URLs, http:// or https://, that are asked besides
+	// those that the torrent names.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
+	// +listType=set
+	// +optional
+	Trackers []string `json:"trackers,omitempty"`
+
+	// peers are host:port of peers to connect to besides those found, for
+	// example seeder.example.org:6881 or [2001:db8::7]:6881.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=261
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|[[][0-9a-fA-F:.]+[]]):[0-9]{1,5}$') && int(self.substring(self.lastIndexOf(':') + 1)) in [0] == false && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",message="a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
+	// +listType=set
+	// +optional
+	Peers []string `json:"peers,omitempty"`
+}
+
+// Verification pins what a source must yield.
+type Verification struct {
+	// infoHash is the expected v1 info hash in 40 hexadecimal digits. A
+	// torrent with another one is refused.
+	// +kubebuilder:validation:MinLength=40
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]+$')",message="infoHash must be a v1 info hash: 40 hexadecimal digits"
+	// +optional
+	InfoHash string `json:"infoHash,omitempty"`
+}
+
+// SeedingPolicy says until when a complete download serves other peers.
+//
+// +kubebuilder:validation:Enum=None;Ratio;Duration;Forever
+type SeedingPolicy string
+
+// The seeding policies.
+const (
+	// SeedingNone stops at completion.
+	SeedingNone SeedingPolicy = "None"
+	// SeedingRatio stops when Seeding.RatioPercent of the size was sent.
+	SeedingRatio SeedingPolicy = "Ratio"
+	// SeedingDuration stops Seeding.DurationSeconds after completion.
+	SeedingDuration SeedingPolicy = "Duration"
+	// SeedingForever goes on as long as the object exists.
+	SeedingForever SeedingPolicy = "Forever"
+)
+
+// Seeding says how long a complete download goes on serving other peers.
+//
+// +kubebuilder:validation:XValidation:rule="self.policy != 'Ratio' || has(self.ratioPercent)",message="policy Ratio needs ratioPercent, for example 150"
+// +kubebuilder:validation:XValidation:rule="self.policy == 'Ratio' || !has(self.ratioPercent)",message="ratioPercent needs policy Ratio: set the policy or remove ratioPercent"
+// +kubebuilder:validation:XValidation:rule="self.policy != 'Duration' || has(self.durationSeconds)",message="policy Duration needs durationSeconds, for example 3600"
+// +kubebuilder:validation:XValidation:rule="self.policy == 'Duration' || !has(self.durationSeconds)",message="durationSeconds needs policy Duration: set the policy or remove durationSeconds"
+type Seeding struct {
+	// policy says when seeding ends: None at completion, Ratio when
+	// ratioPercent of the torrent's size was sent, Duration so many seconds
+	// after completion, Forever when this object is suspended or deleted.
+	// +kubebuilder:default=None
+	// +optional
+	Policy SeedingPolicy `json:"policy,omitempty"`
+
+	// ratioPercent is how much is sent under policy Ratio, in percent of the
+	// torrent's size: 100 is as much as was fetched.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	RatioPercent int32 `json:"ratioPercent,omitempty"`
+
+	// durationSeconds is how long is seeded under policy Duration, counted
+	// from completion.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=315360000
+	// +optional
+	DurationSeconds int32 `json:"durationSeconds,omitempty"`
+}
+
+// Limits bound what a download may use.
+type Limits struct {
+	// downloadBytesPerSecond bounds what is received, for example 100Mi.
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0'))",message="downloadBytesPerSecond must be a whole number of bytes above 0, for example 100Mi (to stop a download set suspend)"
+	// +optional
+	DownloadBytesPerSecond *resource.Quantity `json:"downloadBytesPerSecond,omitempty"`
+
+	// uploadBytesPerSecond bounds what is sent, for example 20Mi.
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0'))",message="uploadBytesPerSecond must be a whole number of bytes above 0, for example 20Mi"
+	// +optional
+	UploadBytesPerSecond *resource.Quantity `json:"uploadBytesPerSecond,omitempty"`
+
+	// maxPeers bounds the connections that are open at once. Without it the
+	// operator's default, 80, holds.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	MaxPeers int32 `json:"maxPeers,omitempty"`
+}
+
+// DefaultStallTimeoutSeconds is Retry.StallTimeoutSeconds where it is absent.
+const DefaultStallTimeoutSeconds = 900
+
+// Retry says when the operator speaks up about a download that does not go on.
+type Retry struct {
+	// stallTimeoutSeconds is how long no byte may arrive before the download
+	// is reported as stalled. The download goes on trying all the same, and
+	// the first byte clears the report. 0 is never.
+	// +kubebuilder:default=900
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=604800
+	// +optional
+	StallTimeoutSeconds *int32 `json:"stallTimeoutSeconds,omitempty"`
+}
+
+// DeletionPolicy says what becomes of the data when the object is deleted.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionRetain leaves the data in the claim.
+	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionDelete removes the torrent's own files and nothing else.
+	DeletionDelete DeletionPolicy = "Delete"
+)
