@@ -1,0 +1,94 @@
+package termui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// eighths are cells filled from the left by so many eighths.
+var eighths = []rune(" ▏▎▍▌▋▊▉")
+
+// Bar returns a bar of exactly w columns for done of total. It is full only
+// when done has reached total.
+func Bar(style Style, w int, done, total int64) string {
+	if w <= 0 {
+		return ""
+	}
+	steps := 8
+	if style.ASCII {
+		steps = 1
+	}
+	filled := w * steps
+	if done < total {
+		filled = min(filled-1, int(float64(max(0, done))/float64(total)*float64(filled)))
+	}
+	var full, rest string
+	if style.ASCII {
+		full, rest = strings.Repeat("#", filled), strings.Repeat(".", w-filled)
+	} else {
+		full = strings.Repeat("█", filled/8)
+		if n := w - filled/8; n > 0 {
+			full += string(eighths[filled%8])
+			rest = strings.Repeat(" ", n-1)
+		}
+	}
+	color := yellow
+	if done >= total {
+		color = green
+	}
+	return style.paint(color, full) + style.paint(dim, rest)
+}
+
+// Transfer is what a line of figures shows.
+type Transfer struct {
+	State          string // One word, such as Downloading.
+	Done, Total    int64  // Bytes verified, and bytes in all; Total 0 is not known yet.
+	Down, Up       int64  // Bytes per second.
+	ETA            time.Duration
+	Peers, Seeds   int // Connected, and those of them that have everything.
+	Pieces, Pieced int // Pieces in all, and verified ones.
+}
+
+// Line returns the figures of t in at most w columns. When there is too little
+// room the least important ones are left out, whole.
+func Line(style Style, w int, t Transfer) string {
+	if t.Total == 0 {
+		return Fit(style, t.State, w)
+	}
+	parts := []struct {
+		text string
+		rank int // The highest goes first.
+	}{
+		{Fit(style, t.State, w), 3},
+		{fmt.Sprintf("%d%%", Percent(t.Done, t.Total)), 0},
+		{Bytes(t.Done) + " of " + Bytes(t.Total), 4},
+		{"down " + Rate(t.Down), 1},
+		{"up " + Rate(t.Up), 6},
+		{eta(t), 2},
+		{fmt.Sprintf("%d peers (%d seeds)", t.Peers, t.Seeds), 5},
+		{fmt.Sprintf("%d/%d pieces", t.Pieced, t.Pieces), 7},
+	}
+	for limit := len(parts); limit > 0; limit-- {
+		var keep []string
+		for _, p := range parts {
+			if p.rank < limit && p.text != "" {
+				keep = append(keep, p.text)
+			}
+		}
+		if s := strings.Join(keep, "  "); Columns(s) <= w {
+			return s
+		}
+	}
+	return ""
+}
+
+func eta(t Transfer) string {
+	if t.Done >= t.Total {
+		return ""
+	}
+	if t.ETA < 0 {
+		return "time left unknown"
+	}
+	return Duration(t.ETA) + " left"
+}
