@@ -142,8 +142,9 @@ type Progress struct {
 	DownloadBytesPerSecond int64
 	UploadBytesPerSecond   int64
 
-	Pieces Pieces
-	Peers  Peers
+	Pieces  Pieces
+	Peers   Peers
+	Checked float64 // While Checking: share of the data hashed so far, 0 to 1.
 
 	LastReceived time.Time // When the last payload byte came; zero if none did in this run.
 	CompletedAt  time.Time // When all pieces were verified and durable; zero before.
