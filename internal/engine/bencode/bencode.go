@@ -45,7 +45,7 @@ type RawMessage = bencode.RawMessage
 // Errors match [ErrSyntax], [ErrTrailing] or [ErrLimit], or say which types
 // do not fit. Fields are named by tags such as `bencode:"name"`; keys without
 // a field are passed over. Use fields of type int64 for numbers: in a narrower
-one the library drops the high bits. Nothing in v refers to b afterwards.
+// one the library drops the high bits. Nothing in v refers to b afterwards.
 func Unmarshal(b []byte, v any, l Limits) error {
 	if err := whole(b, l); err != nil {
 		return err
