@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// A Process is a child with a log file, which does not outlive its parent:
+// when the parent dies, kill -9 included, the kernel ends the child too. It
+// leads a process group of its own, so that a Ctrl-C in the terminal reaches
+// the parent alone, which then stops its children in the right order.
+type Process struct {
+	name string
+	log  string
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait; read it after done
+}
+
+// StartProcess starts args[0] with the rest of args. What it prints goes to
+// the file log; env is added to the environment of the caller. The process
+// goes by the base name of args[0] in errors.
+func StartProcess(log string, env []string, args ...string) (*Process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{name: filepath.Base(args[0]), log: log, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+
+	started := make(chan error, 1)
+	go func() {
+		// The kernel's notion of a parent is the thread that forked, so that
+		// thread must last as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.done)
+		defer out.Close()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	return p, nil
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err says that the process has ended, how, and what it said last. It is nil
+// while the process runs, and after an end with exit code zero.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+	default:
+		return nil
+	}
+	if p.err == nil {
+		return nil
+	}
+	said, _ := os.ReadFile(p.log)
+	return fmt.Errorf("%s ended: %w; the end of its log %s:\n%s", p.name, p.err, p.log, tail(said, 2000))
+}
+
+// Stop ends the process and all of its group, and returns when it is gone. It
+// asks politely first and kills after grace; a grace of zero kills at once.
+func (p *Process) Stop(grace time.Duration) {
+	if grace > 0 {
+		p.signal(syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(grace):
+		}
+	}
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// signal reaches the whole group. An error means that nobody is left in it.
+func (p *Process) signal(s syscall.Signal) {
+	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+}
+
+// await calls ready each interval until it returns nil. It gives up when ctx
+// ends or when one of the processes does, and says what was missing last.
+func await(ctx context.Context, interval time.Duration, ready func(context.Context) error, needed ...*Process) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		missing := ready(ctx)
+		if missing == nil {
+			return nil
+		}
+		for _, p := range needed {
+			select {
+			case <-p.Done():
+				return errors.Join(fmt.Errorf("%s is gone", p.name), p.Err())
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), missing)
+		case <-ticker.C:
+		}
+	}
+}
