@@ -1,0 +1,72 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+)
+
+// Reasons of the events that tell what became of the data of a deleted object.
+const (
+	eventErased  = "DataErased"
+	eventSkipped = "CleanupSkipped"
+)
+
+// deleted stops the download of an object that goes. Its data goes too if
+// spec.deletionPolicy says so and nothing speaks against it; whatever happens,
+// the object never hangs on something that is going away itself.
+func deleted(s *situation) (ruling, bool) {
+	if !s.deleting() {
+		return ruling{}, false
+	}
+	r := ruling{standing: standsAsBefore, act: stop, letGo: true}
+	if !s.hasFinalizer() || !s.wantsFinalizer() {
+		return r, true
+	}
+	if why := s.keepData(); why != "" {
+		r.event = &Event{Reason: eventSkipped, Note: "The data was left in the claim: " + why + "."}
+		return r, true
+	}
+	r.standing, r.reason, r.act = standsWorking, v1alpha1.ReasonDeleting, erase
+	r.message = fmt.Sprintf("The download is being stopped and its files removed from claim %s. To let the object go without that, set the annotation %s to \"true\".",
+		s.td.Spec.Volume.ClaimName, v1alpha1.AnnotationSkipCleanup)
+	r.event = &Event{Reason: eventErased, Note: fmt.Sprintf("The torrent's own files were removed from claim %s.", s.td.Spec.Volume.ClaimName)}
+	return r, true
+}
+
+// keepData says why the data of a deleted object is not removed although its
+// policy is Delete; "" if it is to be removed.
+func (s *situation) keepData() string {
+	claim := s.td.Spec.Volume.ClaimName
+	switch {
+	case s.td.Annotations[v1alpha1.AnnotationSkipCleanup] == "true":
+		return "the annotation " + v1alpha1.AnnotationSkipCleanup + " asks for it"
+	case s.in.NamespaceDeleting:
+		return "the namespace is being deleted too"
+	case !s.in.Claim.Exists:
+		return "claim " + claim + " does not exist any more"
+	case s.in.Claim.Deleting:
+		return "claim " + claim + " is being deleted too"
+	case s.td.Status.StartTime == nil:
+		return "this download never wrote to it"
+	}
+	for _, rival := range s.in.Rivals {
+		if h := s.td.Status.InfoHash.V1; h != "" && h == rival.InfoHash {
+			return "TorrentDownload " + rival.Name + " uses the same files"
+		}
+	}
+	return ""
+}
+
+func (s *situation) deleting() bool { return !s.td.DeletionTimestamp.IsZero() }
+
+func (s *situation) hasFinalizer() bool {
+	return slices.Contains(s.td.Finalizers, v1alpha1.Finalizer)
+}
+
+// wantsFinalizer: only the removal of data has to be waited for. What runs for
+// an object that is gone is stopped by the caller.
+func (s *situation) wantsFinalizer() bool {
+	return s.td.Spec.DeletionPolicy == v1alpha1.DeletionDelete
+}

@@ -1,0 +1,79 @@
+package lifecycle
+
+import (
+	"strings"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// request says what is wanted of the executor, from spec, annotations
+// and what earlier runs left. The info hash that the source yielded first is pinned like one
+// of spec.verification, because a source that changes its mind must not mix
+// two torrents in one folder.
+func (s *situation) request() download.Request {
+	spec, resume := &s.td.Spec, s.resume()
+	q := download.Request{
+		BytesUploaded: resume.BytesUploaded,
+		CompletedAt:   resume.CompletedAt,
+		InfoHash:      strings.ToLower(spec.Verification.InfoHash),
+		Trackers:      spec.Discovery.Trackers,
+		Peers:         spec.Discovery.Peers,
+		Volume:        download.Volume{ClaimName: spec.Volume.ClaimName, Path: spec.Volume.Path},
+		Seeding: download.Seeding{
+			Policy:       download.SeedPolicy(spec.Seeding.Policy),
+			RatioPercent: int(spec.Seeding.RatioPercent),
+			Duration:     time.Duration(spec.Seeding.DurationSeconds) * time.Second,
+		},
+		Limits:       limits(spec.Limits),
+		Preallocate:  spec.Volume.Preallocate != nil && *spec.Volume.Preallocate,
+		StallTimeout: v1alpha1.DefaultStallTimeoutSeconds * time.Second,
+	}
+	if s.in.SourceProblem == nil {
+		q.Source = s.in.Source
+	}
+	if q.InfoHash == "" {
+		q.InfoHash = resume.InfoHash
+	}
+	if q.Seeding.Policy == "" {
+		q.Seeding.Policy = download.SeedNone
+	}
+	if t := spec.Retry.StallTimeoutSeconds; t != nil {
+		q.StallTimeout = time.Duration(*t) * time.Second
+	}
+	// A token of a retry does nothing to a download that starts anyway, so it
+	// stays; one of a check would have everything hashed at each start.
+	q.RetryToken = s.token(v1alpha1.AnnotationRetryRequestedAt)
+	if s.verifyRequested() {
+		q.VerifyToken = s.token(v1alpha1.AnnotationVerifyRequestedAt)
+	}
+	return q
+}
+
+// resume is what a download that starts now goes on from, and what one that
+// runs went on from when it started.
+func (s *situation) resume() Resume {
+	if s.p != nil {
+		return s.in.Memory.Resume
+	}
+	r := Resume{InfoHash: s.td.Status.InfoHash.V1}
+	if p := s.td.Status.Progress; p != nil {
+		r.BytesUploaded = p.BytesUploaded
+	}
+	if t := s.td.Status.CompletionTime; t != nil {
+		r.CompletedAt = t.Time
+	}
+	return r
+}
+
+func limits(l v1alpha1.Limits) download.Limits {
+	out := download.Limits{MaxPeers: int(l.MaxPeers)}
+	if q := l.DownloadBytesPerSecond; q != nil {
+		out.DownloadBytesPerSecond = q.Value()
+	}
+	if q := l.UploadBytesPerSecond; q != nil {
+		out.UploadBytesPerSecond = q.Value()
+	}
+	return out
+}

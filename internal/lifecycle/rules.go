@@ -1,0 +1,295 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// How soon to look again where nothing might wake the operator.
+const (
+	// recheckRunning is for a download that runs: wake-ups may be lost.
+	recheckRunning = 30 * time.Second
+	// recheckWaiting is for something in the cluster that is missing.
+	recheckWaiting = 30 * time.Second
+	// recheckStuck is for what a person must repair, out of our sight.
+	recheckStuck = 5 * time.Minute
+)
+
+func suspended(s *situation) (ruling, bool) {
+	if sp := s.td.Spec.Suspend; sp == nil || !*sp {
+		return ruling{}, false
+	}
+	return ruling{
+		standing: standsSuspended,
+		reason:   v1alpha1.ReasonSuspended,
+		message:  "Suspended. Set spec.suspend to false to go on.",
+		act:      stop,
+	}, true
+}
+
+// atRest leaves a complete download alone, after a restart of the operator too.
+func atRest(s *situation) (ruling, bool) {
+	resting := s.p == nil || s.p.State == download.StateComplete
+	if !resting || !s.wasComplete() || s.verifyRequested() || s.seedingWanted() {
+		return ruling{}, false
+	}
+	return ruling{standing: standsComplete, act: leave}, true
+}
+
+func pathConflict(s *situation) (ruling, bool) {
+	if s.wasComplete() {
+		return ruling{}, false
+	}
+	for _, rival := range s.in.Rivals {
+		if s.yieldsTo(rival) {
+			return ruling{
+				standing: standsStalled,
+				reason:   download.ReasonPathConflict,
+				message: fmt.Sprintf("TorrentDownload %s is older and uses the same folder of claim %s, or one above or below it. "+
+					"Create this one again with another spec.volume.path, or delete that one.", rival.Name, s.td.Spec.Volume.ClaimName),
+				act:     stop,
+				recheck: recheckStuck,
+			}, true
+		}
+	}
+	return ruling{}, false
+}
+
+func sourceProblem(s *situation) (ruling, bool) {
+	f := s.in.SourceProblem
+	if f == nil || s.underWay() {
+		return ruling{}, false
+	}
+	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, recheck: recheckWaiting}
+	if f.Permanent {
+		r.standing = standsStalled
+	}
+	return s.hold(r), true
+}
+
+// claimMissing resolves the metadata meanwhile, so that a wrong torrent is
+// noticed before the claim is there. A failure of the metadata is heard over a
+// missing claim.
+func claimMissing(s *situation) (ruling, bool) {
+	if s.in.Claim.usable() {
+		return ruling{}, false
+	}
+	r := ruling{
+		standing: standsWorking,
+		reason:   download.ReasonClaimNotFound,
+		message: fmt.Sprintf("PersistentVolumeClaim %s does not exist in namespace %s. Create it; the download starts by itself.",
+			s.td.Spec.Volume.ClaimName, s.td.Namespace),
+		act:     resolve,
+		recheck: recheckWaiting,
+	}
+	if s.in.Claim.Deleting {
+		r.message = fmt.Sprintf("PersistentVolumeClaim %s is being deleted. Create it again; the download starts by itself.",
+			s.td.Spec.Volume.ClaimName)
+		r.act = stop
+	}
+	if f := s.p; f != nil && f.State == download.StateFailed && f.Err != nil && metadataReasons[f.Err.Reason] {
+		if r, _ = failed(s); r.act == run {
+			r.act = resolve
+		}
+	}
+	return r, true
+}
+
+// unknown leaves what was reported as it is and starts the download again. A
+// spec that nobody has acted upon yet makes it pending.
+func unknown(s *situation) (ruling, bool) {
+	if s.p != nil {
+		return ruling{}, false
+	}
+	if s.wasComplete() {
+		return ruling{standing: standsComplete, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}, true
+	}
+	r := ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}
+	if !s.reported() {
+		r.standing, r.reason, r.message = standsWorking, v1alpha1.ReasonPending, messages[v1alpha1.ReasonPending]
+	}
+	return r, true
+}
+
+// starting leaves what was reported as it is while a download that has been
+// there before is opened again, so that conditions do not flap.
+func starting(s *situation) (ruling, bool) {
+	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting
+	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" {
+		return ruling{}, false
+	}
+	return ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}, true
+}
+
+func failed(s *situation) (ruling, bool) {
+	if s.p.State != download.StateFailed {
+		return ruling{}, false
+	}
+	f := s.failure(download.ReasonInternalError)
+	r := ruling{standing: standsStalled, reason: f.Reason, message: f.Message, act: run, recheck: recheckStuck}
+	if !f.Permanent {
+		r = s.retry(r)
+	}
+	if !f.Permanent && !personReasons[f.Reason] {
+		r.standing = standsWorking
+	}
+	if metadataReasons[f.Reason] {
+		r = s.hold(r)
+	}
+	if r.standing == standsWorking && !waitingReasons[f.Reason] {
+		r.reason, r.message = v1alpha1.ReasonRetrying, "It failed and is tried again. "+f.Reason+": "+f.Message
+	}
+	return r, true
+}
+
+func waiting(s *situation) (ruling, bool) {
+	if s.p.State != download.StateWaiting {
+		return ruling{}, false
+	}
+	f := s.failure(v1alpha1.ReasonWaiting)
+	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, act: run, recheck: recheckWaiting, attempts: s.in.Memory.Attempts}
+	if f.Permanent || personReasons[f.Reason] {
+		r.standing = standsStalled
+		return r, true
+	}
+	return s.hold(r), true
+}
+
+// stalled reports a download that goes on trying.
+func stalled(s *situation) (ruling, bool) {
+	if s.p.State != download.StateStalled {
+		return ruling{}, false
+	}
+	f := s.p.Err
+	switch {
+	case f != nil:
+		f = s.failure(download.ReasonNoPeers)
+	case trackersDown(s.p):
+		f = noTracker(s.p)
+	default:
+		f = &download.Failure{Reason: download.ReasonNoPeers, Message: messages[download.ReasonNoPeers]}
+	}
+	return ruling{standing: standsStalled, reason: f.Reason, message: f.Message, act: run, recheck: recheckRunning}, true
+}
+
+func complete(s *situation) (ruling, bool) {
+	if s.p.State != download.StateComplete && s.p.State != download.StateSeeding {
+		return ruling{}, false
+	}
+	return ruling{standing: standsComplete, act: run, recheck: recheckRunning}, true
+}
+
+// working is the last rule: whatever the executor does, it is at work.
+func working(s *situation) (ruling, bool) {
+	r := ruling{standing: standsWorking, reason: string(s.p.State), act: run, recheck: recheckRunning}
+	switch {
+	case s.p.Err != nil:
+		f := s.failure(r.reason)
+		r.reason, r.message = f.Reason, f.Message
+	case s.p.State == download.StateDownloading && trackersDown(s.p):
+		f := noTracker(s.p)
+		r.reason, r.message = f.Reason, f.Message
+	case !validReason(r.reason):
+		r.reason = v1alpha1.ReasonPending
+	}
+	if r.message == "" {
+		r.message = messages[r.reason]
+	}
+	if s.p.BytesDownloaded == 0 {
+		r.attempts = s.in.Memory.Attempts
+	}
+	if s.p.State == download.StateResolving {
+		r = s.hold(r)
+	}
+	return r, true
+}
+
+// hold lets a complete download stay complete while something that only its
+// seeding needs has trouble: the data is on the volume all the same. The
+// trouble shows in condition Seeding.
+func (s *situation) hold(r ruling) ruling {
+	if s.wasComplete() {
+		r.standing = standsComplete
+	}
+	return r
+}
+
+// failure is the snapshot's failure, with every field filled in and fit for a
+// condition.
+func (s *situation) failure(reason string) *download.Failure {
+	f := download.Failure{Reason: reason}
+	if s.p.Err != nil {
+		f = *s.p.Err
+	}
+	if !validReason(f.Reason) {
+		f.Reason = reason
+	}
+	if f.Message == "" {
+		f.Message = messages[f.Reason]
+	}
+	return &f
+}
+
+// trackersDown says that peers can't be found because no tracker answers.
+func trackersDown(p *download.Progress) bool {
+	if len(p.Trackers) == 0 || p.Peers.Known > 0 {
+		return false
+	}
+	for _, t := range p.Trackers {
+		if t.LastError == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func noTracker(p *download.Progress) *download.Failure {
+	which := p.Trackers[0].URL
+	if n := len(p.Trackers); n > 1 {
+		which = fmt.Sprintf("%s and %d others", which, n-1)
+	}
+	return &download.Failure{
+		Reason: download.ReasonTrackerUnreachable,
+		Message: fmt.Sprintf("No tracker answers (%s), so no peers can be found. It goes on trying. "+
+			"Check that the address is right and can be reached from here, or add trackers or peers to spec.discovery.", which),
+	}
+}
+
+// yieldsTo says whether a rival has the older right to the path.
+func (s *situation) yieldsTo(r Rival) bool {
+	mine := s.td.CreationTimestamp.Time
+	if !r.Created.Equal(mine) {
+		return r.Created.Before(mine)
+	}
+	return r.UID < string(s.td.UID)
+}
+
+// underWay says that the download runs and has no need of its source.
+func (s *situation) underWay() bool {
+	return s.p != nil && s.p.InfoHash != "" && s.p.State != download.StateFailed
+}
+
+// reported says that the status is about this generation of the object.
+func (s *situation) reported() bool {
+	return s.td.Status.ObservedGeneration == s.td.Generation && ready(s.td.Status.Conditions) != nil
+}
+
+func (s *situation) wasComplete() bool {
+	return meta.IsStatusConditionTrue(s.td.Status.Conditions, v1alpha1.ConditionComplete)
+}
+
+// seedingWanted says that a complete download has something to serve, as far
+// as the status and the spec tell.
+func (s *situation) seedingWanted() bool {
+	if p := s.td.Spec.Seeding.Policy; p == "" || p == v1alpha1.SeedingNone {
+		return false
+	}
+	c := meta.FindStatusCondition(s.td.Status.Conditions, v1alpha1.ConditionSeeding)
+	done := c != nil && c.Reason == v1alpha1.ReasonSeedingDone
+	return !done || s.td.Status.ObservedGeneration != s.td.Generation
+}

@@ -1,0 +1,139 @@
+package lifecycle
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// status is what the object's status is to say after a ruling, of which q is
+// the request if there is one.
+func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownloadStatus {
+	st := *s.td.Status.DeepCopy()
+	if s.deleting() && r.standing == standsAsBefore {
+		return st
+	}
+	if s.p != nil {
+		s.measure(&st, r.standing == standsComplete)
+	}
+	if r.act == stop || r.act == erase || s.p != nil && s.p.State == download.StateFailed {
+		idle(&st)
+	}
+	s.mark(&st, r, q)
+	s.conditions(&st, r)
+	if r.standing != standsAsBefore {
+		st.ObservedGeneration = s.td.Generation
+	}
+	return st
+}
+
+// mark records what was begun, where, and which annotations were acted upon.
+func (s *situation) mark(st *v1alpha1.TorrentDownloadStatus, r ruling, q *download.Request) {
+	if q != nil && !q.ResolveOnly {
+		if st.StartTime == nil {
+			st.StartTime = &metav1.Time{Time: s.now}
+		}
+		st.Volume = v1alpha1.VolumeStatus{ClaimName: s.td.Spec.Volume.ClaimName, Path: s.td.Spec.Volume.Path}
+		if q.VerifyToken != "" {
+			st.LastHandledVerifyAt = q.VerifyToken
+		}
+	}
+	if s.retryRequested() && (q != nil || r.standing == standsComplete) {
+		st.LastHandledRetryAt = s.token(v1alpha1.AnnotationRetryRequestedAt)
+	}
+}
+
+// measure takes over what the snapshot counts.
+func (s *situation) measure(st *v1alpha1.TorrentDownloadStatus, complete bool) {
+	p := s.p
+	if len(p.InfoHash) != 40 {
+		return // Nothing can be counted before the metadata is there.
+	}
+	counted := p.State != download.StateResolving && p.State != download.StateWaiting && p.State != download.StateFailed
+	if st.Progress != nil && !counted {
+		return // The torrent was opened before; what is on the volume is not known again yet.
+	}
+	st.InfoHash.V1 = p.InfoHash
+	if p.Name != "" {
+		st.Name = cut(strings.ToValidUTF8(p.Name, "_"), 255)
+	}
+	st.Progress = s.bytes(complete)
+	st.Pieces = pieces(p, complete)
+	st.Peers = &v1alpha1.Peers{Connected: count32(p.Peers.Connected), Seeds: count32(p.Peers.Seeds), Known: count32(p.Peers.Known)}
+	st.Worker.NodeName = cut(p.NodeName, 253)
+	if old := s.td.Status.Progress; old != nil {
+		st.Progress.LastUpdateTime = old.LastUpdateTime
+		st.Progress.BytesUploaded = max(st.Progress.BytesUploaded, old.BytesUploaded)
+	}
+}
+
+// bytes counts bytes and rates.
+func (s *situation) bytes(complete bool) *v1alpha1.Progress {
+	p := s.p
+	b := &v1alpha1.Progress{
+		Percent:                percent(p.BytesVerified, p.BytesTotal, complete),
+		BytesTotal:             max(0, p.BytesTotal),
+		BytesVerified:          max(0, p.BytesVerified),
+		BytesUploaded:          max(0, p.BytesUploaded),
+		DownloadBytesPerSecond: twoDigits(p.DownloadBytesPerSecond),
+		UploadBytesPerSecond:   twoDigits(p.UploadBytesPerSecond),
+	}
+	if complete {
+		b.BytesVerified = b.BytesTotal
+	}
+	if left := b.BytesTotal - b.BytesVerified; p.State == download.StateDownloading && b.DownloadBytesPerSecond > 0 {
+		b.ETASeconds = max(left/b.DownloadBytesPerSecond, min(left, 1))
+	}
+	if b.Summary = summary(b); p.State == download.StateChecking {
+		b.Summary = fmt.Sprintf(checked+"%d%% of %s", percent(int64(p.Checked*1000), 1000, false), size(b.BytesTotal))
+	}
+	return b
+}
+
+func pieces(p *download.Progress, complete bool) *v1alpha1.Pieces {
+	out := &v1alpha1.Pieces{
+		Length:     max(0, p.Pieces.Length),
+		Total:      count32(p.Pieces.Total),
+		Verified:   count32(p.Pieces.Verified),
+		InProgress: count32(p.Pieces.InProgress),
+	}
+	if complete {
+		out.Verified, out.InProgress = out.Total, 0
+		return out
+	}
+	out.Map, out.Encoding = pieceMap(p.Pieces.Have, p.Pieces.Total)
+	return out
+}
+
+// idle takes back what is true only of a download that runs.
+func idle(st *v1alpha1.TorrentDownloadStatus) {
+	st.Peers, st.Worker = nil, v1alpha1.WorkerStatus{}
+	if st.Pieces != nil {
+		st.Pieces.InProgress = 0
+	}
+	if p := st.Progress; p != nil {
+		p.DownloadBytesPerSecond, p.UploadBytesPerSecond, p.ETASeconds = 0, 0, 0
+		p.Summary = summary(p)
+	}
+}
+
+// completedAt is when the download was complete: what the status says already,
+// or what the snapshot says.
+func (s *situation) completedAt() *metav1.Time {
+	if t := s.td.Status.CompletionTime; t != nil {
+		return t
+	}
+	t := s.now
+	if s.p != nil && !s.p.CompletedAt.IsZero() {
+		t = s.p.CompletedAt
+	}
+	return &metav1.Time{Time: t.Truncate(time.Second)}
+}
+
+func count32(n int) int32 { return int32(max(0, min(n, math.MaxInt32))) }
