@@ -39,9 +39,9 @@ type Request struct {
 	Preallocate  bool          // Reserve the space of all files before the first byte.
 	StallTimeout time.Duration // No byte for so long is [StateStalled]; 0 is never.
 
-	// RetryToken and VerifyToken are opaque. A value that differs from the
-	// last one asks once: to try again after a permanent failure, or to hash
-	// all data on the volume again.
+	// RetryToken and VerifyToken are opaque. A value that is not empty and
+	// differs from the last one asks once: to try again after a permanent
+	// failure, or to hash all data on the volume again.
 	RetryToken, VerifyToken string
 
 	// BytesUploaded is what earlier runs have sent, so that ratios and
@@ -218,8 +218,10 @@ const (
 // at once and do not wait for a download to get anywhere.
 type Executor interface {
 	// Ensure makes the download run as r says, or changes a running one to
-	// match. What is wrong with the download itself is told by Observe; an
-	// error here means that the executor could not take the request now.
+	// match. One that has failed is begun again if its failure may pass (the
+	// caller chooses when) or if r has changed. What is wrong with the
+	// download itself is told by Observe; an error here means that the
+	// executor could not take the request now.
 	Ensure(ctx context.Context, id ID, r Request) error
 	// Observe returns the latest snapshot, or [ErrUnknown].
 	Observe(ctx context.Context, id ID) (Progress, error)
