@@ -1,0 +1,86 @@
+package peerconn
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// depth is how many blocks are asked for ahead in the measurements.
+const depth = 256
+
+// consumer is the cheapest sink: all blocks go to the same place, and each
+// that arrives is asked for again.
+type consumer struct {
+	place  [wire.MaxBlock]byte
+	left   int
+	asking []wire.Message
+	bursts int
+}
+
+func (s *consumer) Claim(_, _, length uint32) []byte { return s.place[:length] }
+func (s *consumer) Commit(_, _ uint32) bool          { return true }
+func (s *consumer) Abandon(_, _ uint32)              {}
+func (s *consumer) Deliver(c *Conn, burst []Received) {
+	s.bursts++
+	s.asking = s.asking[:0]
+	for _, r := range burst {
+		m := r.Msg
+		m.ID = wire.Request
+		s.asking = append(s.asking, m)
+	}
+	if s.left -= len(burst); s.left <= 0 {
+		c.Close("enough")
+		return
+	}
+	c.Send(s.asking...)
+}
+
+// stream makes a connection receive n blocks over TCP from a peer that sends
+// as fast as it can, and returns in how many bursts they were delivered.
+func stream(tb testing.TB, n int) (bursts int) {
+	ours, peers := tcpPair(tb)
+	s := &consumer{left: n, asking: make([]wire.Message, 0, maxBurst)}
+	c := New(Config{Conn: ours, Sink: s, Pieces: depth})
+	var blocks []byte
+	for i := range uint32(depth) {
+		c.Send(request(i, 0, wire.MaxBlock))
+		blocks = append(blocks, blockBytes(i, 0, wire.MaxBlock)...)
+	}
+	done := make(chan struct{}, 2)
+	go func() { io.Copy(io.Discard, peers); done <- struct{}{} }()
+	go func() { serveInTurn(peers, blocks); done <- struct{}{} }()
+	c.Run(tb.Context())
+	<-done
+	<-done
+	return s.bursts
+}
+
+// serveInTurn sends the same blocks over and over.
+func serveInTurn(peer net.Conn, blocks []byte) {
+	for {
+		if _, err := peer.Write(blocks); err != nil {
+			return
+		}
+	}
+}
+
+func BenchmarkReceiveBlocks(b *testing.B) {
+	b.SetBytes(wire.MaxBlock)
+	b.ReportAllocs()
+	b.ReportMetric(float64(b.N)/float64(stream(b, b.N)), "blocks/burst")
+}
+
+func TestReceivingDoesNotAllocate(t *testing.T) {
+	const blocks = 20_000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	stream(t, blocks)
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > blocks/10 {
+		t.Errorf("%d allocations for %d blocks", n, blocks)
+	}
+}

@@ -1,0 +1,325 @@
+package peerconn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// reader is the state of the reading goroutine.
+type reader struct {
+	socket   socket
+	buf      [bufferLen]byte
+	from, to int        // What has been read and not yet been parsed is buf[from:to].
+	burst    []Received // What has not yet been delivered.
+	// patience is how much longer the socket may be waited for. Each byte
+	// renews it, except that a block has one patience in all.
+	patience time.Duration
+	inBlock  bool
+}
+
+// socket is where a connection's bytes come from.
+type socket interface {
+	// read fills p, and then q, with what has arrived. If nothing has, it
+	// returns errDry, or waits if it is told to. Its last byte is io.EOF.
+	read(p, q []byte, wait bool) (int, error)
+}
+
+// errDry says that the socket has nothing now.
+var errDry = errors.New("nothing has arrived")
+
+// plain is the socket of a connection of which is known only that it can be
+// read. It can't tell whether it is dry, so it is taken to be.
+type plain struct{ io.Reader }
+
+func (s plain) read(p, q []byte, wait bool) (int, error) {
+	if !wait {
+		return 0, errDry
+	}
+	if len(p) == 0 {
+		p = q
+	}
+	return s.Reader.Read(p)
+}
+
+// buffers are blocks in passing: on their way out, or thrown away.
+var buffers = sync.Pool{New: func() any { return new([wire.MaxBlock]byte) }}
+
+// past is a deadline that makes a read return at once.
+var past = time.Unix(1, 0)
+
+// read reads messages until the connection ends, and returns why.
+func (c *Conn) read() error {
+	c.reader.patience = idleTimeout
+	for {
+		if err := c.readMessage(); err != nil {
+			return err
+		}
+	}
+}
+
+// readMessage reads one message.
+func (c *Conn) readMessage() error {
+	r := &c.reader
+	if err := c.need(wire.LengthLen); err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(r.buf[r.from:])
+	if length == 0 { // A keep-alive.
+		r.from += wire.LengthLen
+		return nil
+	}
+	if err := c.need(wire.HeaderLen); err != nil {
+		return err
+	}
+	id, n := wire.ID(r.buf[r.from+wire.LengthLen]), length-1
+	r.from += wire.HeaderLen
+	if wire.NeedsFast(id) && !c.fast {
+		return &Error{ReasonBadMessage, fmt.Errorf("a %v message without the Fast extension", id)}
+	}
+	if err := wire.CheckLength(id, n, c.pieces); err != nil {
+		return &Error{ReasonBadMessage, err}
+	}
+	switch {
+	case id == wire.Piece:
+		return c.readBlock(n)
+	case !wire.Known(id):
+		return c.skip(int(n))
+	}
+	body, err := c.body(int(n))
+	if err != nil {
+		return err
+	}
+	m, err := wire.Parse(id, body)
+	if err != nil {
+		return &Error{ReasonBadMessage, err}
+	}
+	c.note(m)
+	c.received(Received{Msg: m})
+	return nil
+}
+
+// note keeps the set of outstanding blocks in step with what the peer says.
+func (c *Conn) note(m wire.Message) {
+	if m.ID != wire.Reject && (m.ID != wire.Choke || c.fast) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.ID == wire.Reject {
+		c.requests.take(m)
+	} else {
+		c.requests.choked()
+	}
+}
+
+// readBlock reads a piece message with a body of n bytes, of which nothing has
+// been read.
+func (c *Conn) readBlock(n uint32) error {
+	r := &c.reader
+	if err := c.need(wire.PieceHeaderLen - wire.HeaderLen); err != nil {
+		return err
+	}
+	m := wire.ParsePiece(r.buf[r.from:], n)
+	r.from += wire.PieceHeaderLen - wire.HeaderLen
+	c.mu.Lock()
+	asked := c.requests.take(m)
+	c.mu.Unlock()
+	if !asked {
+		return &Error{ReasonUnrequested, fmt.Errorf("%d bytes at %d of piece %d", m.Length, m.Begin, m.Index)}
+	}
+	r.patience, r.inBlock = blockTimeout, true
+	defer func() { r.patience, r.inBlock = idleTimeout, false }()
+	place := c.sink.Claim(m.Index, m.Begin, m.Length)
+	if place == nil {
+		if err := c.skip(int(m.Length)); err != nil {
+			return err
+		}
+		c.received(Received{Msg: m, Block: true})
+		return nil
+	}
+	if err := c.payload(place[:m.Length]); err != nil {
+		c.sink.Abandon(m.Index, m.Begin)
+		return err
+	}
+	c.received(Received{Msg: m, Block: true, Fresh: c.sink.Commit(m.Index, m.Begin)})
+	return nil
+}
+
+// payload fills p with a block, as fast as the limits allow.
+func (c *Conn) payload(p []byte) error {
+	for len(p) > 0 {
+		n := c.down.slice(len(p))
+		if err := c.pay(n); err != nil {
+			return err
+		}
+		if err := c.full(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// pay waits until n bytes of payload may be read.
+func (c *Conn) pay(n int) error {
+	for _, l := range c.down {
+		if l.AllowN(time.Now(), n) {
+			continue
+		}
+		c.flush()
+		if err := l.WaitN(c.ctx, n); err != nil {
+			return fmt.Errorf("waiting for the download limit: %w", err)
+		}
+	}
+	return nil
+}
+
+// full fills p with what comes next.
+func (c *Conn) full(p []byte) error {
+	r := &c.reader
+	n := copy(p, r.buf[r.from:r.to])
+	r.from += n
+	for p = p[n:]; len(p) > 0; p = p[n:] {
+		got, err := c.receive(p, r.buf[:aheadLen])
+		if err != nil {
+			return err
+		}
+		n = min(got, len(p))
+		r.from, r.to = 0, got-n
+	}
+	return nil
+}
+
+// skip throws away the n bytes that come next.
+func (c *Conn) skip(n int) error {
+	b := buffers.Get().(*[wire.MaxBlock]byte)
+	defer buffers.Put(b)
+	for n > 0 {
+		k := min(n, len(b))
+		if err := c.payload(b[:k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
+
+// body returns the n bytes that come next. They are valid until the next read.
+func (c *Conn) body(n int) ([]byte, error) {
+	r := &c.reader
+	if n <= bufferLen {
+		if err := c.need(n); err != nil {
+			return nil, err
+		}
+		r.from += n
+		return r.buf[r.from-n : r.from], nil
+	}
+	var b []byte
+	for len(b) < n {
+		k := len(b)
+		b = append(b, make([]byte, min(bodyStep, n-k))...)
+		if err := c.full(b[k:]); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// need reads until n bytes, at most bufferLen, are in the buffer.
+func (c *Conn) need(n int) error {
+	r := &c.reader
+	if r.to-r.from >= n {
+		return nil
+	}
+	r.to = copy(r.buf[:], r.buf[r.from:r.to])
+	r.from = 0
+	for r.to < n {
+		got, err := c.receive(nil, r.buf[r.to:])
+		if err != nil {
+			return err
+		}
+		r.to += got
+	}
+	return nil
+}
+
+// receive reads into p and then q. When the socket is dry it first delivers
+// what it has, and then waits.
+func (c *Conn) receive(p, q []byte) (int, error) {
+	r := &c.reader
+	var begun time.Time
+	for wait := false; ; {
+		n, err := r.socket.read(p, q, wait)
+		if wait {
+			c.mu.Lock()
+			c.blocked = false
+			c.mu.Unlock()
+			r.patience -= time.Since(begun)
+		}
+		if n > 0 {
+			if !r.inBlock {
+				r.patience = idleTimeout
+			}
+			return n, nil
+		}
+		if err != errDry && !(errors.Is(err, os.ErrDeadlineExceeded) && c.woken()) {
+			return 0, err
+		}
+		c.flush()
+		begun = time.Now()
+		wait = c.arm(begun.Add(r.patience))
+	}
+}
+
+// arm prepares the reader to wait for the socket until about the deadline. It
+// returns false if there is something to deliver first.
+func (c *Conn) arm(deadline time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.sent) > 0 {
+		return false
+	}
+	if d := deadline.Sub(c.armed); d > deadlineSlack || d < 0 {
+		c.conn.SetReadDeadline(deadline)
+		c.armed = deadline
+	}
+	c.blocked = true
+	return true
+}
+
+// woken says whether a read ended because the writer wanted it to.
+func (c *Conn) woken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.armed.IsZero()
+}
+
+// received adds to the burst, and delivers it when it is full.
+func (c *Conn) received(x Received) {
+	c.reader.burst = append(c.reader.burst, x)
+	if len(c.reader.burst) >= maxBurst {
+		c.flush()
+	}
+}
+
+// flush delivers what has arrived and left since the last time. Of what has
+// left there is no more than was asked for, in messages that were delivered.
+func (c *Conn) flush() {
+	r := &c.reader
+	c.mu.Lock()
+	r.burst = append(r.burst, c.sent...)
+	c.sent = c.sent[:0]
+	c.mu.Unlock()
+	if len(r.burst) > 0 {
+		c.sink.Deliver(c, r.burst)
+		clear(r.burst)
+		r.burst = r.burst[:0]
+	}
+}

@@ -1,0 +1,252 @@
+package peerconn
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// onEach runs a test over both kinds of socket.
+func onEach(t *testing.T, test func(t *testing.T, pair func(testing.TB) (ours, peers net.Conn))) {
+	t.Run("TCP", func(t *testing.T) { test(t, tcpPair) })
+	t.Run("pipe", func(t *testing.T) { test(t, pipePair) })
+}
+
+// tcpPair returns both ends of a TCP connection over loopback.
+func tcpPair(t testing.TB) (ours, peers net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peers, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err = l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peers.Close() })
+	return ours, peers
+}
+
+// pipePair returns both ends of a connection that is not TCP.
+func pipePair(t testing.TB) (ours, peers net.Conn) {
+	ours, peers = net.Pipe()
+	t.Cleanup(func() { peers.Close() })
+	return ours, peers
+}
+
+// world is a sink and a source that remember everything.
+type world struct {
+	t        testing.TB
+	unwanted bool          // Claim returns nil.
+	stale    bool          // Commit returns false.
+	hold     chan struct{} // If not nil, Deliver waits until it is closed.
+	unread   error         // What ReadBlock returns.
+
+	got     chan Received // Everything delivered, in order.
+	started chan place    // Blocks claimed.
+
+	mu        sync.Mutex
+	leases    map[place][]byte
+	done      map[place][]byte
+	abandoned []place
+	bursts    []int
+
+	aside sync.WaitGroup // What goes on beside the test; it ends with the connection.
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{
+		t: t, got: make(chan Received, 1<<17), started: make(chan place, 1<<10),
+		leases: map[place][]byte{}, done: map[place][]byte{},
+	}
+	t.Cleanup(w.aside.Wait)
+	return w
+}
+
+func (w *world) Claim(index, begin, length uint32) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := place{index, begin}
+	if w.leases[p] != nil {
+		w.t.Errorf("%v is claimed while it is leased", p)
+	}
+	w.started <- p
+	if w.unwanted {
+		return nil
+	}
+	w.leases[p] = make([]byte, length)
+	return w.leases[p]
+}
+
+func (w *world) Commit(index, begin uint32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := place{index, begin}
+	if w.leases[p] == nil {
+		w.t.Errorf("%v is committed without a lease", p)
+	}
+	w.done[p] = w.leases[p]
+	delete(w.leases, p)
+	return !w.stale
+}
+
+func (w *world) Abandon(index, begin uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := place{index, begin}
+	if w.leases[p] == nil {
+		w.t.Errorf("%v is abandoned without a lease", p)
+	}
+	delete(w.leases, p)
+	w.abandoned = append(w.abandoned, p)
+}
+
+func (w *world) Deliver(_ *Conn, burst []Received) {
+	if w.hold != nil {
+		<-w.hold
+	}
+	w.mu.Lock()
+	w.bursts = append(w.bursts, len(burst))
+	w.mu.Unlock()
+	for _, r := range burst {
+		w.got <- r
+	}
+}
+
+func (w *world) ReadBlock(dst []byte, index, begin uint32) error {
+	copy(dst, content(index, begin, len(dst)))
+	return w.unread
+}
+
+// content is what a block of the torrent holds.
+func content(index, begin uint32, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		x := uint32(i) + begin
+		b[i] = byte(x ^ x>>8 ^ index*31)
+	}
+	return b
+}
+
+// run starts a connection over ours, and returns it and what its Run will
+// return. It is stopped, and waited for, at the end of the test at the latest.
+func (w *world) run(ours net.Conn, change func(*Config)) (*Conn, <-chan error) {
+	cfg := Config{Conn: ours, Sink: w, Source: w, Fast: true, Pieces: 100}
+	if change != nil {
+		change(&cfg)
+	}
+	c := New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	result, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		result <- c.Run(ctx)
+	}()
+	w.t.Cleanup(func() { cancel(); <-done })
+	return c, result
+}
+
+// expect takes the next thing delivered and compares it.
+func (w *world) expect(want Received) {
+	w.t.Helper()
+	got := <-w.got
+	if got.Msg.ID != want.Msg.ID || got.Msg.Index != want.Msg.Index || got.Msg.Begin != want.Msg.Begin ||
+		got.Msg.Length != want.Msg.Length || !bytes.Equal(got.Msg.Payload, want.Msg.Payload) ||
+		got.Block != want.Block || got.Fresh != want.Fresh || got.Sent != want.Sent {
+		w.t.Fatalf("delivered %+v, want %+v", got, want)
+	}
+}
+
+// expectEnd waits for a connection's end and compares the reason.
+func expectEnd(t testing.TB, result <-chan error, reason string) {
+	t.Helper()
+	err := <-result
+	var e *Error
+	if !errors.As(err, &e) || e.Reason() != reason {
+		t.Fatalf("the connection ended with %v, want %s", err, reason)
+	}
+}
+
+// write writes to a connection that is expected to take it.
+func write(t testing.TB, conn net.Conn, b []byte) {
+	t.Helper()
+	if _, err := conn.Write(b); err != nil {
+		t.Errorf("the peer can't write: %v", err)
+	}
+}
+
+func messages(ms ...wire.Message) []byte {
+	var b []byte
+	for _, m := range ms {
+		b = wire.Append(b, m)
+	}
+	return b
+}
+
+func request(index, begin, length uint32) wire.Message {
+	return wire.Message{ID: wire.Request, Index: index, Begin: begin, Length: length}
+}
+
+func piece(index, begin, length uint32) wire.Message {
+	return wire.Message{ID: wire.Piece, Index: index, Begin: begin, Length: length}
+}
+
+func have(index uint32) wire.Message { return wire.Message{ID: wire.Have, Index: index} }
+
+// blockBytes is a whole piece message.
+func blockBytes(index, begin, length uint32) []byte {
+	return append(messages(piece(index, begin, length)), content(index, begin, int(length))...)
+}
+
+// next reads one message from a connection; the payload of a piece message is
+// its Payload. It returns the error that ended the connection.
+func next(conn io.Reader) (wire.Message, error) {
+	var head [wire.LengthLen]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return wire.Message{}, err
+	}
+	body := make([]byte, binary.BigEndian.Uint32(head[:]))
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return wire.Message{}, err
+	}
+	if len(body) == 0 {
+		return wire.Message{ID: wire.KeepAlive}, nil
+	}
+	if wire.ID(body[0]) == wire.Piece {
+		m := wire.ParsePiece(body[1:], uint32(len(body)-1))
+		m.Payload = slices.Clone(body[9:])
+		return m, nil
+	}
+	return wire.Parse(wire.ID(body[0]), body[1:])
+}
+
+// expectNext reads one message from a connection and compares it.
+func expectNext(t testing.TB, conn io.Reader, want wire.Message) {
+	t.Helper()
+	got, err := next(conn)
+	if err != nil {
+		t.Fatalf("%v instead of %+v", err, want)
+	}
+	if want.ID == wire.Piece {
+		want.Payload = content(want.Index, want.Begin, int(want.Length))
+	}
+	if got.ID != want.ID || got.Index != want.Index || got.Begin != want.Begin || got.Length != want.Length || !bytes.Equal(got.Payload, want.Payload) {
+		t.Fatalf("sent %v %d/%d/%d (%d bytes), want %v %d/%d/%d", got.ID, got.Index, got.Begin, got.Length, len(got.Payload), want.ID, want.Index, want.Begin, want.Length)
+	}
+}
