@@ -32,7 +32,8 @@ func StartProcess(log string, env []string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{name: filepath.Base(args[0]), log: log, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends by Stop, which takes its group along
+	p := &Process{name: filepath.Base(args[0]), log: log, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

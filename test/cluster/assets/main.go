@@ -14,12 +14,19 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "assets:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	dir, err := cluster.Assets(ctx, os.Stderr)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "assets:", err)
-		os.Exit(1)
+		return err
 	}
 	fmt.Println(dir)
+	return nil
 }

@@ -1,0 +1,77 @@
+# Everything that people do with this repository, by name: "make help" tells.
+# It needs Go, make and git. What else it needs it builds from Go modules, once,
+# into a folder of the user's cache, under a key of its versions.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO    ?= go
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/torrent-operator
+TOOLS := $(CACHE)/tools-$(shell $(GO) env GOVERSION)-$(shell cat .ci/tools.mod .ci/tools.sum | cksum | tr ' ' -)
+
+# The race detector needs a C compiler, and nothing else here does.
+RACE = $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
+
+.PHONY: help
+help: ## Tell what there is to make.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/torrent-operator, static.
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/torrent-operator .
+
+.PHONY: demo
+demo: build ## Watch a TorrentDownload on a real API server, until Ctrl-C or, with EXIT=1, its end.
+	@$(GO) build -o bin/demo ./test/demo
+	@exec bin/demo --binary=bin/torrent-operator $(if $(EXIT),--exit)
+
+.PHONY: test
+test: ## Vet; run unit, simulation, loopback and API server tests with the race detector.
+	$(GO) vet ./...
+	@$(GO) run ./test/cluster/assets >/dev/null
+ifeq ($(RACE),)
+	@echo "There is no C compiler ($$($(GO) env CC)) here, so this runs without the race detector."
+	$(GO) test -timeout 25m ./...
+else
+	CGO_ENABLED=1 $(GO) test $(RACE) -timeout 25m ./...
+endif
+
+.PHONY: interop
+interop: build ## Exchange torrents with transmission, aria2 and libtorrent, in both directions.
+	$(GO) test -tags interop -count 1 -timeout 40m ./test/interop/...
+
+.PHONY: lint
+lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.
+	$(TOOLS)/golangci-lint run
+	$(TOOLS)/golangci-lint-kube-api-linter run -c .ci/kube-api-linter.yml ./api/...
+	$(GO) mod tidy -diff
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && $(call controller-gen,$$new) && \
+	for f in $(GENERATED); do diff -u $$f $$new/$$f || stale=1; done; \
+	if [ "$$stale" ]; then echo "Generated files are out of date: make generate" >&2; exit 1; fi
+
+.PHONY: generate
+generate: $(TOOLS) ## Generate the CRD, RBAC rules and deep copies from the Go types.
+	$(call controller-gen,.)
+
+.PHONY: fmt
+fmt: $(TOOLS) ## Format the code.
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: clean
+clean: ## Remove what was built here; what lies in the cache stays.
+	rm -rf bin dist
+
+# What controller-gen writes, all of it. Below which folder is the argument.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml
+controller-gen = $(TOOLS)/controller-gen object crd rbac:roleName=torrent-operator \
+	paths=./api/... paths=./controllers/... output:object:dir=$(1)/api/v1alpha1 \
+	output:crd:artifacts:config=$(1)/config/crd/bases output:rbac:artifacts:config=$(1)/config/rbac
+
+# The tools' versions stand in .ci/tools.mod. controller-gen is told its own,
+# because it writes it into the CRD and knows it only when installed alone.
+$(TOOLS):
+	@echo "Building the linters, controller-gen and kustomize, once for this machine: about six minutes on two cores."
+	@version=$$($(GO) list -m -modfile=.ci/tools.mod -f '{{.Version}}' sigs.k8s.io/controller-tools) && \
+	mkdir -p $(CACHE) && new=$$(mktemp -d $@.XXXXXX) && trap 'rm -rf "$$new"' EXIT && chmod 755 "$$new" && \
+	GOBIN=$$new $(GO) install -modfile=.ci/tools.mod -trimpath \
+		-ldflags "-s -w -X sigs.k8s.io/controller-tools/pkg/version.version=$$version" tool && \
+	{ mv -T "$$new" $@ 2>/dev/null || [ -d $@ ]; }
