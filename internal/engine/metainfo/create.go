@@ -40,7 +40,7 @@ const (
 
 // Create makes the torrent of a file or of a folder, called as that is. Files
 // of a folder are sorted by their names, folder by folder. They are read once,
-// on all cores. Files that anybody may execute are marked so (BEP 47). A folder
+// on all cores. Files with an execute permission are marked so (BEP 47). A folder
 // named [ReservedName] at the top is left out.
 //
 // It refuses, naming the path: a folder without files; what is neither file
@@ -61,8 +61,7 @@ func Create(ctx context.Context, path string, o CreateOptions) (*Metainfo, error
 		return nil, err
 	}
 	m := &Metainfo{
-		AnnounceList: o.Announce, CreationDate: o.CreationDate.Truncate(time.Second),
-		Comment: o.Comment, CreatedBy: o.CreatedBy, URLList: o.URLList, Nodes: o.Nodes,
+		AnnounceList: o.Announce, CreationDate: o.CreationDate, Comment: o.Comment, CreatedBy: o.CreatedBy, URLList: o.URLList, Nodes: o.Nodes,
 	}
 	if len(o.Announce) > 0 && len(o.Announce[0]) > 0 {
 		m.Announce = o.Announce[0][0]
@@ -73,7 +72,6 @@ func Create(ctx context.Context, path string, o CreateOptions) (*Metainfo, error
 	if m.InfoBytes, err = marshalInfo(layout, src.single); err != nil {
 		return nil, err
 	}
-	m.InfoHash = sha1.Sum(m.InfoBytes)
 	file, err := m.Marshal()
 	if err != nil {
 		return nil, err

@@ -155,8 +155,8 @@ func (i *Info) readFiles(f infoFields) error {
 	}
 	names, n := newNamer(i.Name), 0
 	for v := range f.files.Items() {
-		if err := i.readFile(fmt.Sprintf("info.files[%d]", n), v, names); err != nil {
-			return err
+		if err := i.readFile(v, names); err != nil {
+			return within(fmt.Sprintf("info.files[%d]", n), err)
 		}
 		n++
 	}
@@ -166,10 +166,11 @@ func (i *Info) readFiles(f infoFields) error {
 	return nil
 }
 
-// readFile reads one entry of the list of files, which stands under key.
-func (i *Info) readFile(key string, v bencode.Value, names *namer) error {
+// readFile reads one entry of the list of files. Keys in its errors begin at
+// the entry.
+func (i *Info) readFile(v bencode.Value, names *namer) error {
 	if v.Kind() != bencode.Dict {
-		return wrongKind(key, v, bencode.Dict)
+		return wrongKind("", v, bencode.Dict)
 	}
 	var attr, length, path, pathUTF8 bencode.Value
 	for name, v := range v.Entries() {
@@ -187,34 +188,34 @@ func (i *Info) readFile(key string, v bencode.Value, names *namer) error {
 	if hasAttr(attr, 'l') {
 		return nil // A symbolic link has no bytes, and nothing in a torrent may lead elsewhere.
 	}
-	n, err := number(key+".length", length, 0, math.MaxInt64-i.Length)
+	n, err := number(".length", length, 0, math.MaxInt64-i.Length)
 	if err != nil {
 		return err
 	}
 	if hasAttr(attr, 'p') {
 		if len(i.Files) >= maxNames {
-			return invalid("info.files", "%v", errTooMany)
+			return invalid("", "%v", errTooMany)
 		}
 		i.addPad(n)
 		return nil
 	}
 	if path = preferred(pathUTF8, path, bencode.List); path.Kind() != bencode.List {
-		return wrongKind(key+".path", path, bencode.List)
+		return wrongKind(".path", path, bencode.List)
 	}
 	var parts []string
 	for part := range path.Items() {
 		b, ok := part.Bytes()
 		if !ok {
-			return invalid(key+".path", "must hold strings and holds %s", part.Kind())
+			return invalid(".path", "must hold strings and holds %s", part.Kind())
 		}
 		parts = append(parts, safeName(b))
 	}
 	if len(parts) == 0 {
-		return invalid(key+".path", "is empty")
+		return invalid(".path", "is empty")
 	}
 	place, err := names.place(parts)
 	if err != nil {
-		return invalid(key+".path", "%v", err)
+		return invalid(".path", "%v", err)
 	}
 	i.add(File{Path: place, Length: n, Executable: hasAttr(attr, 'x')})
 	return nil

@@ -215,9 +215,25 @@ func nodes(v bencode.Value) (all []Node) {
 	return all
 }
 
-// invalid says what is wrong with the value under key.
+// keyError says what is wrong with the value under a key. It matches
+// [ErrInvalid].
+type keyError struct{ key, problem string }
+
+func (e *keyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrInvalid, e.key, e.problem) }
+
+func (e *keyError) Unwrap() error { return ErrInvalid }
+
 func invalid(key, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %s", ErrInvalid, key, fmt.Sprintf(format, args...))
+	return &keyError{key, fmt.Sprintf(format, args...)}
+}
+
+// within puts what a key error is about into what stands under an outer key.
+func within(outer string, err error) error {
+	var e *keyError
+	if errors.As(err, &e) {
+		e.key = outer + e.key
+	}
+	return err
 }
 
 // wrongKind says that v, which stands under key, is missing or not what it

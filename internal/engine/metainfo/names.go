@@ -119,8 +119,8 @@ const isFile = -1 // The top has the number 0, other folders have those from 1.
 
 func newNamer(top string) *namer { return &namer{top: top, taken: map[place]int{}} }
 
-// place returns the path for a file. Of parts, which were made safe, the empty
-// ones are left out.
+// place returns the path for a file. Of parts, which were made safe and are
+// used up, the empty ones are left out.
 func (n *namer) place(parts []string) (string, error) {
 	kept := parts[:0]
 	for _, part := range parts {
@@ -131,22 +131,18 @@ func (n *namer) place(parts []string) (string, error) {
 	if len(kept) == 0 {
 		kept = append(kept, "_")
 	}
-	var path strings.Builder
-	path.WriteString(n.top)
-	folder, last := 0, len(kept)-1
+	folder, last, length := 0, len(kept)-1, len(n.top)
 	for k, part := range kept {
 		name, in, err := n.enter(folder, part, k == last)
 		if err != nil {
 			return "", err
 		}
-		folder = in
-		path.WriteByte('/')
-		path.WriteString(name)
-		if path.Len() > maxPath {
+		if length += 1 + len(name); length > maxPath {
 			return "", fmt.Errorf("is longer than %d bytes, with the torrent's name", maxPath)
 		}
+		kept[k], folder = name, in
 	}
-	return path.String(), nil
+	return n.top + "/" + strings.Join(kept, "/"), nil
 }
 
 // enter takes the place called name in a folder, or one called alike if there

@@ -159,13 +159,16 @@ func TestAHundredThousandFiles(t *testing.T) {
 	if len(m.Info.Files) != count || m.Info.Files[count-1].Path != "many/folder 99/file 99999.txt" {
 		t.Fatalf("%d files, the last %+v", len(m.Info.Files), m.Info.Files[len(m.Info.Files)-1])
 	}
-	for k := range int64(count) {
+	for k := int64(0); k < count-1; k += 7 {
 		n := 0
 		for s := range m.Info.Spans(k*100+99, 2) {
 			if want := int(k) + n; s.File != want {
 				t.Fatalf("file %d, want %d", s.File, want)
 			}
 			n++
+		}
+		if n != 2 {
+			t.Fatalf("%d spans at the end of file %d, want 2", n, k)
 		}
 	}
 }
