@@ -61,7 +61,8 @@ func Create(ctx context.Context, path string, o CreateOptions) (*Metainfo, error
 		return nil, err
 	}
 	m := &Metainfo{
-		AnnounceList: o.Announce, CreationDate: o.CreationDate, Comment: o.Comment, CreatedBy: o.CreatedBy, URLList: o.URLList, Nodes: o.Nodes,
+		AnnounceList: o.Announce, CreationDate: o.CreationDate, Comment: o.Comment, CreatedBy: o.CreatedBy,
+		URLList: o.URLList, Nodes: o.Nodes,
 	}
 	if len(o.Announce) > 0 && len(o.Announce[0]) > 0 {
 		m.Announce = o.Announce[0][0]
