@@ -177,7 +177,10 @@ func (cp *ControlPlane) startControllerManager(ctx context.Context, assets strin
 }
 
 func (cp *ControlPlane) startComponent(assets, name string, args ...string) error {
-	p, err := StartProcess(filepath.Join(cp.LogDir, name+".log"), nil, append([]string{filepath.Join(assets, name)}, args...)...)
+	p, err := Command{
+		Args: append([]string{filepath.Join(assets, name)}, args...),
+		Log:  filepath.Join(cp.LogDir, name+".log"),
+	}.Start()
 	if err == nil {
 		cp.processes = append(cp.processes, p)
 	}

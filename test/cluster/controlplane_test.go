@@ -21,12 +21,12 @@ const childEnv = "CLUSTER_TEST_PARENT"
 
 func TestMain(m *testing.M) {
 	if log := os.Getenv(childEnv); log != "" {
-		p, err := StartProcess(log, nil, "sleep", "600")
+		p, err := Command{Args: []string{"sleep", "600"}, Log: log}.Start()
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		fmt.Println(p.cmd.Process.Pid)
+		fmt.Println(p.PID())
 		<-p.Done()
 		os.Exit(0)
 	}
@@ -53,7 +53,7 @@ func TestStartServesAndStopLeavesNothing(t *testing.T) {
 
 	var pids []int
 	for _, p := range cp.processes {
-		pids = append(pids, p.cmd.Process.Pid)
+		pids = append(pids, p.PID())
 	}
 	if len(pids) != 3 {
 		t.Errorf("%d processes run, want etcd, kube-apiserver and kube-controller-manager", len(pids))
@@ -141,7 +141,10 @@ func gone(pid int) error {
 func TestStopEndsTheWholeGroupOfAProcessThatDoesNotListen(t *testing.T) {
 	dir := t.TempDir()
 	// The shell ignores SIGTERM and so does its child, whose id it prints.
-	p, err := StartProcess(filepath.Join(dir, "log"), nil, "sh", "-c", "trap '' TERM; sleep 600 & echo $!; wait")
+	p, err := Command{
+		Args: []string{"sh", "-c", "trap '' TERM; sleep 600 & echo $!; wait"},
+		Log:  filepath.Join(dir, "log"),
+	}.Start()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,10 +13,23 @@ import (
 	"time"
 )
 
-// A Process is a child with a log file, which does not outlive its parent:
-// when the parent dies, kill -9 included, the kernel ends the child too. It
-// leads a process group of its own, so that a Ctrl-C in the terminal reaches
-// the parent alone, which then stops its children in the right order.
+// A Command says how to start a [Process].
+type Command struct {
+	// Args are the program and its arguments. The process goes by the base
+	// name of the program in errors.
+	Args []string
+	// Env is added to the environment of the caller.
+	Env []string
+	// Log is the file to which all goes that the process prints.
+	Log string
+	// Stdout, if set, gets the standard output instead of the log.
+	Stdout io.Writer
+}
+
+// A Process is a child that does not outlive its parent: when the parent dies,
+// kill -9 included, the kernel ends the child too. It leads a process group of
+// its own, so that a Ctrl-C in the terminal reaches the parent alone, which
+// then stops its children in the right order.
 type Process struct {
 	name string
 	log  string
@@ -24,19 +38,21 @@ type Process struct {
 	err  error // of Wait; read it after done
 }
 
-// StartProcess starts args[0] with the rest of args. What it prints goes to
-// the file log; env is added to the environment of the caller. The process
-// goes by the base name of args[0] in errors.
-func StartProcess(log string, env []string, args ...string) (*Process, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+// Start starts the process and does not wait for anything that it does.
+func (c Command) Start() (*Process, error) {
+	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends by Stop, which takes its group along
-	p := &Process{name: filepath.Base(args[0]), log: log, cmd: cmd, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd := exec.Command(c.Args[0], c.Args[1:]...) //nolint:noctx // it ends by Stop, which takes its group along
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	cmd.WaitDelay = time.Second // for a grandchild that keeps Stdout open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &Process{name: filepath.Base(c.Args[0]), log: c.Log, cmd: cmd, done: make(chan struct{})}
 
 	started := make(chan error, 1)
 	go func() {
@@ -45,11 +61,11 @@ func StartProcess(log string, env []string, args ...string) (*Process, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
-		defer out.Close()
-		err := p.cmd.Start()
+		defer log.Close()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = p.cmd.Wait()
+			p.err = cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -57,6 +73,9 @@ func StartProcess(log string, env []string, args ...string) (*Process, error) {
 	}
 	return p, nil
 }
+
+// PID is the id of the process, and of its group.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -92,7 +111,7 @@ func (p *Process) Stop(grace time.Duration) {
 
 // signal reaches the whole group. An error means that nobody is left in it.
 func (p *Process) signal(s syscall.Signal) {
-	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	_ = syscall.Kill(-p.PID(), s)
 }
 
 // await calls ready each interval until it returns nil. It gives up when ctx
