@@ -1,0 +1,253 @@
+package picker
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Pick appends to dst at most n blocks to be asked of the peer now, and counts
+// them as asked for. With whole, the peer is fast enough to get the rest of a
+// piece that it begins, and others keep off it. It may return fewer than n, or
+// none, also when the peer has something that would be useful later.
+func (p *Picker) Pick(dst []Block, r *Peer, n int, whole bool) []Block {
+	if !r.Useful() {
+		return dst
+	}
+	end := len(dst) + n
+	dst = p.round(dst, r, end, whole, false)
+	if len(dst) < end {
+		dst = p.round(dst, r, end, whole, true)
+	}
+	if len(dst) < end && p.EndGame() {
+		dst = p.duel(dst, r, min(end, len(dst)+duels))
+	}
+	return dst
+}
+
+// PickOf is Pick for a peer that gives only these pieces now: blocks of others
+// are not in the answer.
+func (p *Picker) PickOf(dst []Block, r *Peer, n int, pieces []uint32) []Block {
+	end := len(dst) + n
+	for _, index := range pieces {
+		if len(dst) == end || !r.Has(index) || p.have.Has(int(index)) {
+			continue
+		}
+		pc := p.begun[index]
+		if pc == nil {
+			if p.suspect(index, r.id) {
+				continue
+			}
+			pc = p.begin(index)
+		}
+		if pc.place >= 0 && p.rank(pc, r, true) != never {
+			dst = p.ask(dst, pc, r, end)
+		}
+	}
+	return dst
+}
+
+// EndGame says whether every piece that can be had was begun, so that blocks
+// may be asked of more than one peer.
+func (p *Picker) EndGame() bool { return !p.order.obtainable() }
+
+// round gives out blocks of begun pieces, then of new ones. The first round
+// passes over what is better left to others, the second, with all, does not.
+func (p *Picker) round(dst []Block, r *Peer, end int, whole, all bool) []Block {
+	for len(dst) < end {
+		pc := p.best(r, all)
+		if pc == nil {
+			break
+		}
+		dst = p.ask(dst, pc, r, end)
+	}
+	for len(dst) < end {
+		index, ok := p.fresh(r, all)
+		if !ok {
+			break
+		}
+		pc := p.begin(index)
+		pc.whole = whole
+		dst = p.ask(dst, pc, r, end)
+	}
+	return dst
+}
+
+const never = math.MaxInt
+
+// best returns the begun piece that the peer should go on with.
+func (p *Picker) best(r *Peer, all bool) *piece {
+	var best *piece
+	least := never
+	for _, pc := range p.open[:p.loose] {
+		if !r.Has(pc.index) {
+			continue
+		}
+		if k := p.rank(pc, r, all); k < least {
+			best, least = pc, k
+		}
+	}
+	return best
+}
+
+// rank orders begun pieces for a peer, least first; [never] is not at all.
+// Among equals, the one with the fewest free blocks is ended first.
+func (p *Picker) rank(pc *piece, r *Peer, all bool) int {
+	n := pc.freeFor(r.id)
+	held := pc.owner != Nobody && pc.owner != r.id
+	failed := len(p.failed) > 0 && p.failed[pc.index] != nil
+	switch {
+	case n == 0, failed && held:
+		return never
+	case !all && (held && pc.whole || failed && p.suspect(pc.index, r.id)):
+		return never
+	}
+	const step = 1 << 20 // More than a piece can have blocks.
+	switch {
+	case pc.late > 0:
+	case pc.owner == r.id:
+		n += step
+	case pc.owner == Nobody:
+		n += 2 * step
+	default:
+		n += 3 * step
+	}
+	return n
+}
+
+func (p *Picker) suspect(index uint32, id ID) bool {
+	return len(p.failed) > 0 && slices.Contains(p.failed[index], id)
+}
+
+// ask gives out the free blocks of a piece, those that timed out first.
+func (p *Picker) ask(dst []Block, pc *piece, r *Peer, end int) []Block {
+	if pc.late > 0 {
+		dst = p.askState(dst, pc, r, end, late)
+	}
+	dst = p.askState(dst, pc, r, end, free)
+	pc.owner = r.id
+	p.settle(pc)
+	return dst
+}
+
+func (p *Picker) askState(dst []Block, pc *piece, r *Peer, end int, s state) []Block {
+	for i := pc.low; i < uint32(len(pc.blocks)) && len(dst) < end; i++ {
+		if pc.blocks[i].state != s || len(pc.extra) > 0 && pc.waits(i, r.id) {
+			continue
+		}
+		pc.set(i, asked, r.id)
+		dst = append(dst, Block{pc.index, i})
+	}
+	for pc.low < uint32(len(pc.blocks)) && pc.blocks[pc.low].state > late {
+		pc.low++
+	}
+	return dst
+}
+
+// duel gives out blocks that other peers were asked for and did not bring yet.
+// A piece that failed stays with the one who works on it, so that there is
+// somebody to blame.
+func (p *Picker) duel(dst []Block, r *Peer, end int) []Block {
+	if len(p.open) == 0 {
+		return dst
+	}
+	first := p.rng.IntN(len(p.open))
+	for k := range p.open {
+		pc := p.open[(first+k)%len(p.open)]
+		if !r.Has(pc.index) || p.failed[pc.index] != nil {
+			continue
+		}
+		for i := len(pc.blocks) - 1; i >= 0 && len(dst) < end; i-- {
+			b := uint32(i)
+			if pc.blocks[i].state != asked || pc.blocks[i].id == r.id || pc.waits(b, r.id) || pc.requests(b) >= rivals {
+				continue
+			}
+			pc.extra = append(pc.extra, request{block: b, id: r.id})
+			dst = append(dst, Block{pc.index, b})
+		}
+	}
+	return dst
+}
+
+// fresh returns the piece that the peer should begin.
+func (p *Picker) fresh(r *Peer, all bool) (uint32, bool) {
+	if all && len(p.failed) == 0 || !all && r.dry == p.version {
+		return 0, false
+	}
+	o, left := p.order, probes
+	first := min(1, o.buckets())
+	if p.have.Count() < tradable {
+		if index, ok := p.probe(r, o.start[first], len(o.list), &left, all); ok {
+			return index, true
+		}
+	} else {
+		for b := first; b < o.buckets() && left > 0; b++ {
+			if index, ok := p.probe(r, o.start[b], o.start[b+1], &left, all); ok {
+				return index, true
+			}
+		}
+	}
+	if left == 0 {
+		if index, ok := p.scan(r, all); ok {
+			return index, true
+		}
+	}
+	if !all {
+		r.dry = p.version
+	}
+	return 0, false
+}
+
+// probe tries the pieces from lo to hi of the order, from a random one on.
+func (p *Picker) probe(r *Peer, lo, hi int, left *int, all bool) (uint32, bool) {
+	if lo == hi {
+		return 0, false
+	}
+	k := lo + p.rng.IntN(hi-lo)
+	for range hi - lo {
+		if *left == 0 {
+			break
+		}
+		*left--
+		if index := p.order.list[k]; r.Has(index) && (all || !p.suspect(index, r.id)) {
+			return index, true
+		}
+		if k++; k == hi {
+			k = lo
+		}
+	}
+	return 0, false
+}
+
+// scan looks for the rarest among some of the peer's own pieces, from a random
+// one on. It is for peers that have little of what is rare.
+func (p *Picker) scan(r *Peer, all bool) (index uint32, ok bool) {
+	in := p.order.in
+	have := in
+	if r.have != nil {
+		have = r.have
+	}
+	a, b, n := in.Bytes(), have.Bytes(), words(in)
+	w, left, least := p.rng.IntN(n), candidates, math.MaxInt
+	for range n {
+		for x := word(a, w) & word(b, w); x != 0 && left > 0; {
+			k := bits.LeadingZeros64(x)
+			x &^= 1 << (63 - k)
+			i := uint32(w*64 + k)
+			if !all && p.suspect(i, r.id) {
+				continue
+			}
+			left--
+			if av := p.order.availability(i); av < least {
+				index, ok, least = i, true, av
+			}
+		}
+		if left == 0 {
+			break
+		}
+		if w++; w == n {
+			w = 0
+		}
+	}
+	return index, ok
+}
