@@ -1,0 +1,131 @@
+package disk
+
+import (
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+)
+
+// blockState is what has become of a block of a piece that is not verified.
+type blockState uint8
+
+const (
+	missing  blockState = iota
+	leased              // A reader is writing into the slot.
+	held                // Received, in the slot.
+	spilling            // As held, and being written to its file.
+	spilled             // Received, in its file; no slot.
+)
+
+// place is where a block is: a slot of the pool, the file, or nowhere.
+type place struct {
+	slot  []byte // Of block.Size; nil when missing or spilled.
+	state blockState
+}
+
+// assembly is a piece that was begun and is not verified. It is a table of
+// slots, so only blocks that were received or are being received cost memory.
+// Its fields are guarded by Store.mu, except that while spilling the spiller,
+// and while finishing the worker, may read the slots that nobody else touches.
+type assembly struct {
+	index  uint32
+	size   int64
+	blocks []place
+
+	leased int // Blocks in state leased.
+	held   int // Blocks in state held.
+	done   int // Blocks held, spilling or spilled.
+
+	touched   uint64 // Disk.clock when a block was last claimed or committed.
+	spilling  bool   // Some blocks are in state spilling.
+	finishing bool   // Finish was called; nothing may change until it is over.
+	digests   bool   // Finish wants digests.
+}
+
+func newAssembly(index uint32, size int64) *assembly {
+	return &assembly{index: index, size: size, blocks: make([]place, blockCount(size))}
+}
+
+// length returns how many bytes block i has.
+func (a *assembly) length(i int) int64 { return min(block.Size, a.size-int64(i)*block.Size) }
+
+// bytes returns block i, which is in memory.
+func (a *assembly) bytes(i int) []byte { return a.blocks[i].slot[:a.length(i)] }
+
+// complete says whether all blocks were received.
+func (a *assembly) complete() bool { return a.done == len(a.blocks) }
+
+// onDisk returns which blocks are in their files.
+func (a *assembly) onDisk() *bitfield.Bitfield {
+	b := bitfield.New(len(a.blocks))
+	for i := range a.blocks {
+		if a.blocks[i].state == spilled {
+			b.Set(i)
+		}
+	}
+	return b
+}
+
+// run is a stretch of blocks, from first to before end.
+type run struct{ first, end int }
+
+// runs returns the stretches of blocks in state s, each at most most long.
+func (a *assembly) runs(s blockState, most int) (all []run) {
+	for i := range a.blocks {
+		if a.blocks[i].state != s {
+			continue
+		}
+		if n := len(all); n > 0 && all[n-1].end == i && i-all[n-1].first < most {
+			all[n-1].end++
+		} else {
+			all = append(all, run{i, i + 1})
+		}
+	}
+	return all
+}
+
+// set changes the state of all blocks in state from, and returns how many.
+func (a *assembly) set(from, to blockState) (n int) {
+	for i := range a.blocks {
+		if a.blocks[i].state == from {
+			a.blocks[i].state = to
+			n++
+		}
+	}
+	return n
+}
+
+// assembly returns the assembly of a piece and the number of the block at
+// begin, or nil. It holds s.mu.
+func (s *Store) assembly(index, begin uint32) (*assembly, int) {
+	a := s.pieces[index]
+	if a == nil || int64(begin) >= a.size || begin%block.Size != 0 {
+		return nil, 0
+	}
+	return a, int(begin / block.Size)
+}
+
+// free gives a slot back. It holds s.mu.
+func (s *Store) free(p *place) {
+	s.disk.pool.Put(p.slot)
+	p.slot = nil
+	s.disk.progress.open()
+}
+
+// discard forgets all blocks of a piece but those that are leased, and the
+// piece if none is. It holds s.mu.
+func (s *Store) discard(a *assembly) {
+	for i := range a.blocks {
+		p := &a.blocks[i]
+		if p.state == leased {
+			continue
+		}
+		p.state = missing
+		if p.slot != nil {
+			s.free(p)
+		}
+	}
+	a.held, a.done = 0, 0
+	if a.leased == 0 {
+		delete(s.pieces, a.index)
+	}
+}

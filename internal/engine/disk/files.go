@@ -1,0 +1,186 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+)
+
+// openFile opens a file of the torrent. One that is to be written is made if
+// it was not there when the store was opened; if something has come to stand
+// under its name since, that is a conflict.
+func (s *Store) openFile(i int, write bool) (File, error) {
+	file := &s.info.Files[i]
+	flag := os.O_RDONLY
+	if write {
+		flag = os.O_RDWR
+	}
+	s.making.Lock()
+	if s.exists.Has(i) {
+		s.making.Unlock()
+		f, err := s.fs.OpenFile(file.Path, flag, 0)
+		return f, fault("open", file.Path, err)
+	}
+	defer s.making.Unlock()
+	if !write {
+		return nil, errAbsent
+	}
+	perm := fs.FileMode(0o666)
+	if file.Executable {
+		perm = 0o777
+	}
+	f, err := s.fs.OpenFile(file.Path, flag|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, fault("create", file.Path, err)
+	}
+	s.exists.Set(i)
+	s.folders[path.Dir(file.Path)] = true
+	return f, nil
+}
+
+// writer holds what one goroutine needs to write blocks.
+type writer struct{ chunks [][]byte }
+
+// write writes runs of blocks of a that are in memory to their files: with
+// one call for each run and file, up to what one call takes.
+func (w *writer) write(s *Store, a *assembly, runs []run) error {
+	start := int64(a.index) * s.info.PieceLength
+	for _, r := range runs {
+		from := int64(r.first) * block.Size
+		to := min(int64(r.end)*block.Size, a.size)
+		for span := range s.info.Spans(start+from, to-from) {
+			if !s.info.Files[span.File].Pad {
+				w.gather(a, from, span.Length)
+				if err := s.writeFile(span.File, w.chunks, span.Offset); err != nil {
+					return err
+				}
+			}
+			from += span.Length
+		}
+	}
+	return nil
+}
+
+// gather sets w.chunks to the n bytes of a from off on.
+func (w *writer) gather(a *assembly, off, n int64) {
+	w.chunks = w.chunks[:0]
+	for n > 0 {
+		i := int(off / block.Size)
+		chunk := a.bytes(i)[off-int64(i)*block.Size:]
+		chunk = chunk[:min(n, int64(len(chunk)))]
+		w.chunks = append(w.chunks, chunk)
+		off += int64(len(chunk))
+		n -= int64(len(chunk))
+	}
+}
+
+func (s *Store) writeFile(i int, chunks [][]byte, off int64) error {
+	h, err := s.disk.files.acquire(handleKey{s, i, true})
+	if err != nil {
+		return err
+	}
+	defer s.disk.files.release(h)
+	defer h.dirty.Store(true) // After the write, so that no sync under way is taken for its sync.
+	return fault("write", s.info.Files[i].Path, writeAll(h, chunks, off))
+}
+
+// writeAll writes all chunks from off on, however little one call takes. It
+// changes the slice.
+func writeAll(f File, chunks [][]byte, off int64) error {
+	for len(chunks) > 0 {
+		n, err := f.WriteVec(chunks[:min(len(chunks), maxChunks)], off)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return io.ErrShortWrite
+		}
+		off += int64(n)
+		for n > 0 && n >= len(chunks[0]) {
+			n -= len(chunks[0])
+			chunks = chunks[1:]
+		}
+		if n > 0 {
+			chunks[0] = chunks[0][n:]
+		}
+	}
+	return nil
+}
+
+// readAt reads the torrent's bytes from off on; padding is zeros. It returns
+// errAbsent when a file is missing or too short.
+func (s *Store) readAt(dst []byte, off int64) error {
+	for span := range s.info.Spans(off, int64(len(dst))) {
+		part := dst[:span.Length]
+		dst = dst[span.Length:]
+		if s.info.Files[span.File].Pad {
+			clear(part)
+		} else if err := s.readFile(span.File, part, span.Offset); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) readFile(i int, dst []byte, off int64) error {
+	h, err := s.disk.files.acquire(handleKey{s, i, false})
+	if errors.Is(err, fs.ErrNotExist) {
+		return errAbsent
+	} else if err != nil {
+		return err
+	}
+	defer s.disk.files.release(h)
+	n, err := h.ReadAt(dst, off)
+	if n == len(dst) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return errAbsent
+	}
+	return fault("read", s.info.Files[i].Path, err)
+}
+
+// ReadBlock reads len(dst) bytes of a piece from begin on, to be served. The
+// piece must be verified, else it returns [ErrUnverified]. An [ErrIO] may mean
+// that the file was changed by somebody else.
+func (s *Store) ReadBlock(dst []byte, index, begin uint32) error {
+	if err := s.beginRead(index, int64(begin)+int64(len(dst))); err != nil {
+		return err
+	}
+	defer s.work.Done()
+	err := s.readAt(dst, int64(index)*s.info.PieceLength+int64(begin))
+	if errors.Is(err, errAbsent) {
+		return fault("read a verified piece of", s.info.Name, err)
+	}
+	return err
+}
+
+// beginRead adds to s.work if a piece may be read up to end.
+func (s *Store) beginRead(index uint32, end int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if int64(index) >= int64(s.have.Len()) || !s.have.Has(int(index)) || end > s.info.PieceSize(int(index)) {
+		return fmt.Errorf("piece %d up to byte %d: %w", index, end, ErrUnverified)
+	}
+	s.work.Add(1)
+	return nil
+}
+
+// syncFolder makes the entries of a folder durable.
+func syncFolder(fsys FS, name string) error {
+	f, err := fsys.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return fault("open", name, err)
+	}
+	defer f.Close()
+	return fault("sync", name, f.Sync())
+}

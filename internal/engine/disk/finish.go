@@ -1,0 +1,176 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// Finish has a piece, all of whose blocks are committed, hashed and written
+// by a worker, which hands the [Result] to Spec.Done. With digests it holds
+// those of the blocks even if the piece is good. A second Finish of a piece
+// that is being finished changes nothing. After Close no results come.
+func (s *Store) Finish(index uint32, digests bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.pieces[index]
+	switch {
+	case s.closed:
+	case a == nil || !a.complete():
+		s.work.Add(1)
+		s.disk.jobs.put(job{store: s, index: index, err: fmt.Errorf("piece %d: %w", index, ErrIncomplete)})
+	case !a.finishing:
+		a.finishing, a.digests = true, digests
+		if !a.spilling {
+			s.submit(a)
+		}
+	}
+}
+
+// submit queues a piece for the workers. It holds s.mu.
+func (s *Store) submit(a *assembly) {
+	s.work.Add(1)
+	s.disk.jobs.put(job{store: s, index: a.index, piece: a})
+}
+
+// report hands a result to the engine, unless it does not listen any more.
+func (s *Store) report(r Result) {
+	s.mu.Lock()
+	deaf := s.closed
+	s.mu.Unlock()
+	if !deaf {
+		s.done(r)
+	}
+}
+
+// finish hashes a and, if it is good, writes and journals it.
+func (s *Store) finish(a *assembly, w *writer) Result {
+	r := Result{Index: a.index}
+	if r.Err = s.broken(); r.Err == nil {
+		r.OK, r.Digests, r.Err = s.hash(a)
+	}
+	if r.OK {
+		runs := a.runs(held, len(a.blocks))
+		if r.Err = w.write(s, a, runs); r.Err == nil {
+			r.Err = s.recordPiece(a.index)
+		}
+		r.OK = r.Err == nil
+	}
+	inPlace := false
+	s.mu.Lock()
+	a.finishing = false
+	if r.Err == nil {
+		inPlace = len(a.runs(spilled, len(a.blocks))) > 0
+		s.discard(a)
+	}
+	s.mu.Unlock()
+	if inPlace && !r.OK {
+		s.forgetBlocks(a)
+	}
+	return r
+}
+
+// hash says whether a is what it should be, and returns the digests of its
+// blocks if it is not, or if they are wanted. Blocks that were spilled are
+// read back.
+func (s *Store) hash(a *assembly) (ok bool, digests []uint64, err error) {
+	v := s.info.NewVerifier()
+	v.Reset(int(a.index))
+	if a.digests {
+		digests = make([]uint64, 0, len(a.blocks))
+	}
+	err = s.eachBlock(a, func(b []byte) {
+		v.Write(b)
+		if a.digests {
+			digests = append(digests, maphash.Bytes(s.disk.seed, b))
+		}
+	})
+	if err != nil || v.OK() || a.digests {
+		return err == nil && v.OK(), digests, err
+	}
+	err = s.eachBlock(a, func(b []byte) { digests = append(digests, maphash.Bytes(s.disk.seed, b)) })
+	return false, digests, err
+}
+
+// eachBlock calls see with the bytes of each block of a, in order.
+func (s *Store) eachBlock(a *assembly, see func([]byte)) error {
+	var buf []byte
+	for i := 0; i < len(a.blocks); {
+		if a.blocks[i].slot != nil {
+			see(a.bytes(i))
+			i++
+			continue
+		}
+		if buf == nil {
+			buf = s.disk.buffer()
+			defer s.disk.unbuffer(buf)
+		}
+		end := i
+		for end < len(a.blocks) && a.blocks[end].slot == nil && (end-i)*block.Size < len(buf) {
+			end++
+		}
+		from, to := int64(i)*block.Size, min(int64(end)*block.Size, a.size)
+		stretch := buf[:to-from]
+		if err := s.readAt(stretch, int64(a.index)*s.info.PieceLength+from); err != nil {
+			if errors.Is(err, errAbsent) {
+				err = fault("read back", s.info.Name, err)
+			}
+			return err
+		}
+		for ; i < end; i++ {
+			see(stretch[:a.length(i)])
+			stretch = stretch[a.length(i):]
+		}
+	}
+	return nil
+}
+
+// recordPiece journals that a piece is written, and only then counts it.
+func (s *Store) recordPiece(index uint32) error {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	if s.lost {
+		return s.broken()
+	}
+	if err := s.journal.append(pieceRecord(nil, recWritten, index)); err != nil {
+		return err
+	}
+	s.fresh = append(s.fresh, index)
+	s.mu.Lock()
+	s.have.Set(int(index))
+	s.mu.Unlock()
+	s.disk.wrote(s.info.PieceSize(int(index)))
+	return nil
+}
+
+// forgetBlocks journals that no block of a failed piece counts. If that fails
+// the next run finds out that they are bad.
+func (s *Store) forgetBlocks(a *assembly) {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	_ = s.journal.append(record(nil, recBlocks, blocksPayload(a.index, bitfield.New(len(a.blocks)))))
+}
+
+// verify hashes what is on the volume of one piece. A file that is missing or
+// too short makes a bad piece, not an error.
+func (s *Store) verify(piece int, v *metainfo.Verifier, buf []byte) (ok bool, err error) {
+	v.Reset(piece)
+	off, rest := int64(piece)*s.info.PieceLength, s.info.PieceSize(piece)
+	for rest > 0 {
+		part := buf[:min(rest, int64(len(buf)))]
+		if err := s.readAt(part, off); err != nil {
+			if errors.Is(err, errAbsent) {
+				err = nil
+			}
+			return false, err
+		}
+		v.Write(part)
+		off += int64(len(part))
+		rest -= int64(len(part))
+	}
+	return v.OK(), nil
+}

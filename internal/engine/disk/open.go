@@ -1,0 +1,233 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+)
+
+// Open locks a torrent's files for this process and finds out what is there:
+//
+//   - Pieces that the journal calls durable are trusted, unless a file is gone,
+//     shorter, or looks different from how it was left.
+//   - Pieces that were written and not made durable are hashed, and so are
+//     those of files that changed.
+//   - Without a journal, files that exist are hashed and taken over if at
+//     least one piece of each is good, or they hold nothing but zeros.
+//     Anything else under a wanted name is an [ErrConflict] and left alone.
+//
+// It makes folders and empty files; other files are made when they are first
+// written. It returns [ErrNoSpace] if the volume has less room than what is
+// missing needs. An error leaves everything as it was, except that folders
+// and preallocated files may stay. progress is that of [Store.Check], for what
+// has to be hashed.
+func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total int64)) (*Store, error) {
+	fsys, err := d.openFS(spec.Dir, spec.Path, true)
+	if err != nil {
+		return nil, fault("open", path.Join(spec.Dir, spec.Path), err)
+	}
+	folder := folderOf(spec.InfoHash)
+	lock, err := lockFolder(fsys, folder, spec.Owner)
+	if err != nil {
+		fsys.Close()
+		return nil, err
+	}
+	s := &Store{
+		disk: d, fs: fsys, info: spec.Info, done: spec.Done, folder: folder, lock: lock,
+		have:    bitfield.New(spec.Info.PieceCount()),
+		durable: bitfield.New(spec.Info.PieceCount()),
+		pieces:  map[uint32]*assembly{},
+		exists:  bitfield.New(len(spec.Info.Files)),
+		folders: map[string]bool{},
+	}
+	if err := s.resume(ctx, spec, progress); err != nil {
+		s.undo()
+		return nil, err
+	}
+	d.mu.Lock()
+	d.stores[s] = struct{}{}
+	d.mu.Unlock()
+	return s, nil
+}
+
+// undo ends an Open that failed.
+func (s *Store) undo() {
+	s.disk.files.drop(s)
+	if s.journal != nil {
+		s.journal.close()
+		if _, err := s.fs.Lstat(s.journal.name()); errors.Is(err, fs.ErrNotExist) {
+			removeState(s.fs, s.folder)
+		}
+	}
+	s.lock.Close()
+	s.fs.Close()
+}
+
+// resume brings the store to where the last one was left.
+func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total int64)) error {
+	j, c, err := openJournal(s.fs, s.folder, s.info, spec.InfoHash)
+	damaged := errors.Is(err, errDamaged)
+	if err != nil && !damaged {
+		return err
+	}
+	s.journal = j
+	known := j.f != nil
+	v, err := s.survey()
+	if err != nil {
+		return err
+	}
+	var check *bitfield.Bitfield
+	if known && !damaged {
+		check = s.trust(c, v)
+	} else {
+		check = v.readable
+		j.stale = true
+	}
+	good := bitfield.New(s.have.Len())
+	if err := s.check(ctx, check, progress, func(p int) { good.Set(p) }); err != nil {
+		return err
+	}
+	if !known {
+		if err := s.refuseForeign(v, good); err != nil {
+			return err
+		}
+	}
+	for p := range good.All() {
+		s.have.Set(p)
+		s.fresh = append(s.fresh, uint32(p))
+	}
+	s.adopted = s.filesOf(good)
+	if !s.have.IsFull() && !c.completed.IsZero() {
+		j.stale = true
+	} else {
+		s.completed = c.completed
+	}
+	if err := s.checkSpace(v); err != nil {
+		return err
+	}
+	return s.prepare(spec, v)
+}
+
+// trust takes in what the journal says as far as the files agree, and returns
+// the pieces that have to be hashed.
+func (s *Store) trust(c *claims, v *survey) (check *bitfield.Bitfield) {
+	for i := range s.info.Files {
+		if !v.changed(s, i, c) {
+			continue
+		}
+		s.journal.stale = true
+		first, last, _ := s.piecesOf(i)
+		for p := first; p <= last; p++ {
+			c.durable.Clear(p)
+			delete(c.blocks, uint32(p))
+		}
+	}
+	check = bitfield.New(s.have.Len())
+	for p := range c.written.All() {
+		switch {
+		case c.durable.Has(p):
+			s.have.Set(p)
+			s.durable.Set(p)
+		case v.readable.Has(p):
+			check.Set(p)
+		default:
+			s.journal.stale = true
+		}
+	}
+	for p, blocks := range c.blocks {
+		if a := s.partial(p, blocks, v); a.complete() {
+			check.Set(int(p))
+			s.journal.stale = true
+		} else if a.done > 0 {
+			s.pieces[p] = a
+		}
+	}
+	return check
+}
+
+// partial returns a piece with the blocks that an earlier run has left in
+// their files.
+func (s *Store) partial(piece uint32, blocks *bitfield.Bitfield, v *survey) *assembly {
+	a := newAssembly(piece, s.info.PieceSize(int(piece)))
+	for i := range blocks.All() {
+		off := int64(piece)*s.info.PieceLength + int64(i)*block.Size
+		if v.covers(s, off, a.length(i)) {
+			a.blocks[i].state = spilled
+			a.done++
+		}
+	}
+	return a
+}
+
+// prepare writes the journal, if there is none that will do, and then makes
+// the folders and files: never before, so that nothing of ours ever stands
+// there without a journal that says so.
+func (s *Store) prepare(spec Spec, v *survey) error {
+	if s.journal.f == nil || s.journal.stale || s.journal.long() {
+		if err := s.journal.replace(s.claims()); err != nil {
+			return err
+		}
+	}
+	made := map[string]bool{".": true}
+	for i := range s.info.Files {
+		f := &s.info.Files[i]
+		if f.Pad {
+			continue
+		}
+		if err := s.ensureFolders(path.Dir(f.Path), made); err != nil {
+			return err
+		}
+		if f.Length == 0 && !s.exists.Has(i) {
+			file, err := s.openFile(i, true)
+			if err != nil {
+				return err
+			}
+			file.Close()
+		}
+		if spec.Preallocate && v.allocated[i] < f.Length {
+			if err := s.reserve(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ensureFolders makes the folders of a file; made remembers which are there.
+func (s *Store) ensureFolders(name string, made map[string]bool) error {
+	if made[name] {
+		return nil
+	}
+	if err := s.ensureFolders(path.Dir(name), made); err != nil {
+		return err
+	}
+	is, err := ensureFolder(s.fs, name)
+	if err != nil {
+		return err
+	}
+	if is {
+		s.folders[path.Dir(name)] = true
+	}
+	made[name] = true
+	return nil
+}
+
+// reserve allocates the space of a file.
+func (s *Store) reserve(i int) error {
+	f := &s.info.Files[i]
+	h, err := s.disk.files.acquire(handleKey{s, i, true})
+	if err != nil {
+		return err
+	}
+	defer s.disk.files.release(h)
+	defer h.dirty.Store(true)
+	if err := reserve(h.File, f.Length); err != nil {
+		return fmt.Errorf("reserving %d bytes: %w", f.Length, fault("allocate", f.Path, err))
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+)
+
+// TestPowerCutAtAnyInstantMakesNoWrongClaim lets the power go at each change of
+// the volume during a download, loses what was not synced in several ways,
+// and opens what is left: every piece that it claims is there, every piece
+// that was durable is claimed, and the download can be finished.
+func TestPowerCutAtAnyInstantMakesNoWrongClaim(t *testing.T) {
+	s := mixed(t, 1)
+	whole := newMemFS()
+	download(whole, s)
+	if whole.ops < 30 {
+		t.Fatalf("only %d changes", whole.ops)
+	}
+	for cut := 1; cut <= whole.ops; cut++ {
+		m := newMemFS()
+		m.cut = cut
+		durable := download(m, s)
+		for seed := range uint64(4) {
+			after := m.afterCut(rand.New(rand.NewPCG(seed, uint64(cut))))
+			if err := goOn(t, after, s, durable); err != nil {
+				t.Fatalf("cut at change %d, seed %d: %v", cut, seed, err)
+			}
+		}
+	}
+}
+
+// download fetches s until it is complete or the power goes, and returns what
+// was said to be durable.
+func download(m *memFS, s *sample) (durable *bitfield.Bitfield) {
+	d := volume(m, 7)
+	d.workers = 1
+	defer d.Close()
+	durable = bitfield.New(s.Info.PieceCount())
+	c, err := open(d, "", s)
+	if err != nil {
+		return durable
+	}
+	defer c.Close()
+	rnd := rand.New(rand.NewPCG(3, 3))
+	c.receive(4, s.piece(4)[:block.Size])
+	for _, p := range rnd.Perm(s.Info.PieceCount()) {
+		c.receive(uint32(p), s.piece(uint32(p))[:block.Size])
+		c.Finish(uint32(p), false) // Too early: refused, and harmless.
+		<-c.results
+		if c.fetch(uint32(p)).Err != nil {
+			return durable
+		}
+		if rnd.IntN(2) == 0 {
+			continue
+		}
+		now := c.Have()
+		if c.Sync(context.Background()) != nil {
+			return durable
+		}
+		durable = now
+	}
+	return durable
+}
+
+// goOn opens what a power cut has left and finishes the download.
+func goOn(t *testing.T, m *memFS, s *sample, durable *bitfield.Bitfield) error {
+	d := volume(m, 7)
+	defer d.Close()
+	c, err := open(d, "", s)
+	if err != nil {
+		return err
+	}
+	have := c.Have()
+	for p := range have.Len() {
+		if have.Has(p) && !s.holds(m, p) {
+			return fmt.Errorf("piece %d is claimed and not there", p)
+		}
+		if durable.Has(p) && !have.Has(p) {
+			return fmt.Errorf("piece %d was durable and is forgotten", p)
+		}
+	}
+	for p := range have.Len() {
+		// Blocks left of a begun piece may be damaged; then it fails once.
+		if r := c.fetch(uint32(p)); !have.Has(p) && !r.OK {
+			if r = c.fetch(uint32(p)); !r.OK {
+				return fmt.Errorf("piece %d can't be finished: %+v", p, r)
+			}
+		}
+	}
+	if err := c.Close(); err != nil {
+		return err
+	}
+	s.onDisk(t, m)
+	return nil
+}
+
+// TestKillAtAnyInstantLosesNoReportedPiece kills the process at each change.
+func TestKillAtAnyInstantLosesNoReportedPiece(t *testing.T) {
+	s := mixed(t, 2)
+	whole := newMemFS()
+	download(whole, s)
+	for cut := 1; cut <= whole.ops; cut++ {
+		m := newMemFS()
+		m.cut = cut
+		reported := reportedUntilCut(m, s)
+		after := m.afterKill()
+		d := volume(after, 7)
+		c, err := open(d, "", s)
+		if err != nil {
+			t.Fatalf("killed at change %d: %v", cut, err)
+		}
+		have := c.Have()
+		for p := range have.Len() {
+			if reported.Has(p) && !have.Has(p) {
+				t.Errorf("killed at change %d: piece %d was reported and is forgotten", cut, p)
+			}
+			if have.Has(p) && !s.holds(after, p) {
+				t.Errorf("killed at change %d: piece %d is claimed and not there", cut, p)
+			}
+		}
+		d.Close()
+	}
+}
+
+func reportedUntilCut(m *memFS, s *sample) *bitfield.Bitfield {
+	d := volume(m, 7)
+	defer d.Close()
+	reported := bitfield.New(s.Info.PieceCount())
+	c, err := open(d, "", s)
+	if err != nil {
+		return reported
+	}
+	for p := range uint32(s.Info.PieceCount()) {
+		r := c.fetch(p)
+		if !r.OK {
+			return reported
+		}
+		reported.Set(int(p))
+		if p == 2 {
+			_ = c.Sync(context.Background())
+		}
+	}
+	return reported
+}

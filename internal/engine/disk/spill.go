@@ -1,0 +1,120 @@
+package disk
+
+import "time"
+
+// makeRoom sees to it that memory is, or may be, free: it spills the piece
+// that was touched longest ago, or waits for something to change. It returns
+// false when the deadline came first. Nothing that it waits for waits for it.
+func (d *Disk) makeRoom(deadline <-chan time.Time) bool {
+	change := d.progress.expect()
+	defer d.progress.ignore()
+	if d.spillOne() {
+		return true
+	}
+	select {
+	case <-change:
+		return true
+	case <-deadline:
+		return false
+	}
+}
+
+// spillOne makes sure that there is a free slot, if it can.
+func (d *Disk) spillOne() bool {
+	d.reclaiming.Lock()
+	defer d.reclaiming.Unlock()
+	if d.pool.Used() < d.pool.Capacity() {
+		return true
+	}
+	s, a := d.victim()
+	return a != nil && s.spill(a)
+}
+
+// victim finds the piece that was touched longest ago of those with blocks
+// that can be spilled.
+func (d *Disk) victim() (owner *Store, piece *assembly) {
+	for _, s := range d.open() {
+		s.mu.Lock()
+		for _, a := range s.pieces {
+			if s.spillable(a) && (piece == nil || a.touched < piece.touched) {
+				owner, piece = s, a
+			}
+		}
+		s.mu.Unlock()
+	}
+	return owner, piece
+}
+
+// spillable holds s.mu.
+func (s *Store) spillable(a *assembly) bool {
+	return a.held > 0 && !a.finishing && !a.spilling && !s.closed && s.failed == nil
+}
+
+// spill writes the blocks of a that are held in place, journals them and
+// frees their slots. It returns false if that was not possible.
+func (s *Store) spill(a *assembly) bool {
+	s.mu.Lock()
+	if s.pieces[a.index] != a || !s.spillable(a) {
+		s.mu.Unlock()
+		return true // Things have changed; look again.
+	}
+	a.set(held, spilling)
+	runs := a.runs(spilling, len(a.blocks))
+	a.held, a.spilling = 0, true
+	s.work.Add(1)
+	s.mu.Unlock()
+	defer s.work.Done()
+
+	var w writer
+	err := w.write(s, a, runs)
+	if err == nil {
+		err = s.recordSpilled(a)
+	}
+
+	s.mu.Lock()
+	a.held += a.set(spilling, held) // None are left after a success.
+	a.spilling = false
+	if a.finishing {
+		s.submit(a)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.fail(err)
+	}
+	return err == nil
+}
+
+// recordSpilled journals that the blocks of a whose spilling is over are in
+// place, and frees their slots.
+func (s *Store) recordSpilled(a *assembly) error {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	if s.lost {
+		return s.broken()
+	}
+	s.mu.Lock()
+	blocks := a.onDisk()
+	for i := range a.blocks {
+		if a.blocks[i].state == spilling {
+			blocks.Set(i)
+		}
+	}
+	s.mu.Unlock()
+	if err := s.journal.append(record(nil, recBlocks, blocksPayload(a.index, blocks))); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.unload(a)
+	s.mu.Unlock()
+	return nil
+}
+
+// unload frees the slots of blocks that were spilled. It holds s.mu.
+func (s *Store) unload(a *assembly) {
+	for i := range a.blocks {
+		if p := &a.blocks[i]; p.state == spilling {
+			p.state = spilled
+			s.free(p)
+		}
+	}
+}

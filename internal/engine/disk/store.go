@@ -1,0 +1,239 @@
+package disk
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// Spec says which torrent is stored where.
+type Spec struct {
+	// Dir is an existing folder, and Path the slash-separated folder below
+	// it that receives the files; it is made if missing. No symbolic link
+	// leads out of Dir.
+	Dir, Path string
+
+	Info     *metainfo.Info
+	InfoHash metainfo.Hash
+
+	// Owner is written into the lock file, so that who finds the torrent
+	// locked learns by whom.
+	Owner string
+
+	// Preallocate reserves the space of all files before the first byte,
+	// where the volume can.
+	Preallocate bool
+
+	// Done, which is required, gets the results of Finish, and errors that belong to no piece.
+	// It is called by workers, several at once. It must return soon, and
+	// wait for nobody who may be in a method of the Store.
+	Done func(Result)
+}
+
+// NoPiece is the Index of a [Result] that belongs to no piece.
+const NoPiece = math.MaxUint32
+
+// Result is what became of a piece.
+//
+// If OK, the piece is verified and written. If not OK and Err is nil, its
+// hash did not match and all of its blocks are forgotten. If Err is set, the
+// volume failed: the piece's blocks are kept, and it may be finished again
+// when the cause is gone. An Err with [NoPiece] has ended the store: it takes
+// nothing in any more, and pieces that were not durable may be lost. Close it
+// and open it again to see what is there.
+type Result struct {
+	Index   uint32
+	OK      bool
+	Digests []uint64 // One for each block, if it was asked for or the piece is bad. Equal bytes have equal digests as long as the process lives.
+	Err     error
+}
+
+// Partial is a piece of which some blocks are on the volume.
+type Partial struct {
+	Index  uint32
+	Blocks *bitfield.Bitfield
+}
+
+// Store is the files of one torrent, locked for this process. All methods may
+// be called from any goroutine.
+type Store struct {
+	disk   *Disk
+	fs     FS
+	info   *metainfo.Info
+	done   func(Result)
+	folder string // Of the journal and the lock.
+	lock   File
+
+	work sync.WaitGroup // What Close waits for. Added to under mu while not closed.
+
+	syncing sync.Mutex // One Sync or Check at a time.
+
+	recording sync.Mutex
+	journal   *journal  // Guarded by recording.
+	fresh     []uint32  // Pieces verified and not durable, as journaled. Guarded by recording.
+	adopted   []int     // Files with fresh pieces that somebody else wrote. Guarded by recording.
+	completed time.Time // Guarded by recording.
+	lost      bool      // A sync has failed. Guarded by recording.
+
+	mu      sync.Mutex
+	have    *bitfield.Bitfield // Pieces verified and written.
+	durable *bitfield.Bitfield // Of those, pieces that survive a power cut. Written under recording too.
+	pieces  map[uint32]*assembly
+	failed  error // Why nothing is taken in any more.
+	closed  bool
+
+	making  sync.Mutex         // Held while a file is made.
+	exists  *bitfield.Bitfield // Files that exist. Guarded by making.
+	folders map[string]bool    // Folders in which something was made since the last sync. Guarded by making.
+}
+
+// Have returns the pieces that are verified and written.
+func (s *Store) Have() *bitfield.Bitfield {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.have.Clone()
+}
+
+// Durable returns how many pieces would survive a power cut.
+func (s *Store) Durable() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durable.Count()
+}
+
+// Completed returns when all pieces became durable, in this run or an earlier
+// one, to the second; the zero time if they are not.
+func (s *Store) Completed() time.Time {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	return s.completed
+}
+
+// Partial returns the pieces that are not verified and of which some blocks
+// are on the volume: after Open, what an earlier run has left.
+func (s *Store) Partial() []Partial {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Partial
+	for i, a := range s.pieces {
+		if b := a.onDisk(); b.Count() > 0 {
+			all = append(all, Partial{Index: i, Blocks: b})
+		}
+	}
+	return all
+}
+
+// Close finishes what the workers have in hand, writes the blocks of begun
+// pieces to their files, makes everything durable, and unlocks the torrent.
+// After an error all that was durable before is still known to the next Open.
+// The second Close does nothing.
+func (s *Store) Close() error {
+	if !s.shut() {
+		return nil
+	}
+	errs := []error{s.spillAll()}
+	s.syncing.Lock()
+	errs = append(errs, s.sync(), s.seal())
+	s.syncing.Unlock()
+	s.letGo()
+	return errors.Join(errs...)
+}
+
+// shut stops taking things in and waits for what is going on. It returns
+// false if somebody else did that before.
+func (s *Store) shut() bool {
+	s.mu.Lock()
+	before := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if before {
+		return false
+	}
+	s.disk.mu.Lock()
+	delete(s.disk.stores, s)
+	s.disk.mu.Unlock()
+	s.work.Wait()
+	return true
+}
+
+// spillAll writes all blocks that are in memory to their files, and forgets
+// those that can't be written.
+func (s *Store) spillAll() error {
+	s.recording.Lock()
+	lost := s.lost
+	s.recording.Unlock()
+	if lost {
+		return s.broken()
+	}
+	var (
+		w    writer
+		errs []error
+	)
+	for _, a := range s.begun() {
+		runs := a.runs(held, len(a.blocks))
+		if len(runs) == 0 {
+			continue
+		}
+		if err := w.write(s, a, runs); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.recording.Lock()
+		s.journal.changed = true
+		s.recording.Unlock()
+		s.mu.Lock()
+		a.held -= a.set(held, spilling)
+		s.unload(a)
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// begun returns the pieces being assembled.
+func (s *Store) begun() []*assembly {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.pieces))
+}
+
+// seal replaces the journal by a short one that also says how the files look,
+// so that the next Open notices if they were changed.
+func (s *Store) seal() error {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	if !s.journal.changed {
+		return nil
+	}
+	c := s.claims()
+	if s.lost {
+		clear(c.blocks)
+	}
+	for i := range s.exists.All() {
+		if info, err := s.fs.Lstat(s.info.Files[i].Path); err == nil {
+			c.files[i] = stampOf(info)
+		}
+	}
+	return s.journal.replace(c)
+}
+
+// letGo gives back memory, files and the lock. Slots that are still leased
+// follow when their readers are done.
+func (s *Store) letGo() {
+	s.mu.Lock()
+	for _, a := range s.pieces {
+		s.discard(a)
+	}
+	s.mu.Unlock()
+	s.disk.files.drop(s)
+	s.recording.Lock()
+	s.journal.close()
+	s.recording.Unlock()
+	s.lock.Close()
+	s.fs.Close()
+}
