@@ -21,6 +21,11 @@ type Peer struct {
 	want  int // A piece that the peer has and that is not verified, or -1 if there is none.
 	place int // In Picker.peers.
 	dry   int // Picker.version when the peer last had no piece to begin, or -1.
+
+	// short lists rare pieces of the peer to be begun next, in the memory
+	// of list.
+	short []uint32
+	list  [8]uint32
 }
 
 // ID returns the number that the peer joined with.
@@ -58,6 +63,7 @@ func (p *Picker) Leave(r *Peer) {
 // Release lets others work on the pieces that the peer was left alone with: it
 // choked us, went silent, or is about to leave.
 func (p *Picker) Release(r *Peer) {
+	r.short = nil
 	for _, pc := range p.open {
 		if pc.owner == r.id {
 			pc.owner = Nobody
@@ -73,7 +79,7 @@ func (p *Picker) forget(r *Peer) {
 	case r.have != nil:
 		p.order.leave(r.have)
 	}
-	r.all, r.have, r.want, r.dry = false, nil, -1, -1
+	r.all, r.have, r.want, r.dry, r.short = false, nil, -1, -1, nil
 }
 
 // SetHave says that the peer has exactly these pieces. The picker keeps the

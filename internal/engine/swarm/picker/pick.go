@@ -174,6 +174,9 @@ func (p *Picker) fresh(r *Peer, all bool) (uint32, bool) {
 	if all && len(p.failed) == 0 || !all && r.dry == p.version {
 		return 0, false
 	}
+	if index, ok := p.listed(r, all); ok {
+		return index, true
+	}
 	o, left := p.order, probes
 	first := min(1, o.buckets())
 	if p.have.Count() < tradable {
@@ -188,7 +191,8 @@ func (p *Picker) fresh(r *Peer, all bool) (uint32, bool) {
 		}
 	}
 	if left == 0 {
-		if index, ok := p.scan(r, all); ok {
+		p.scan(r)
+		if index, ok := p.listed(r, all); ok {
 			return index, true
 		}
 	}
@@ -219,28 +223,34 @@ func (p *Picker) probe(r *Peer, lo, hi int, left *int, all bool) (uint32, bool) 
 	return 0, false
 }
 
-// scan looks for the rarest among some of the peer's own pieces, from a random
-// one on. It is for peers that have little of what is rare.
-func (p *Picker) scan(r *Peer, all bool) (index uint32, ok bool) {
+// listed returns the next piece of the peer's short list that can be begun.
+func (p *Picker) listed(r *Peer, all bool) (uint32, bool) {
+	for len(r.short) > 0 {
+		index := r.short[0]
+		r.short = r.short[1:]
+		if p.order.in.Has(int(index)) && (all || !p.suspect(index, r.id)) {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// scan makes a short list of the rarest among some of the peer's own pieces,
+// from a random one on. It is for peers that have little of what is rare.
+func (p *Picker) scan(r *Peer) {
 	in := p.order.in
 	have := in
 	if r.have != nil {
 		have = r.have
 	}
 	a, b, n := in.Bytes(), have.Bytes(), words(in)
-	w, left, least := p.rng.IntN(n), candidates, math.MaxInt
+	w, left := p.rng.IntN(n), candidates
+	r.short = r.list[:0]
 	for range n {
-		for x := word(a, w) & word(b, w); x != 0 && left > 0; {
+		for x := word(a, w) & word(b, w); x != 0 && left > 0; left-- {
 			k := bits.LeadingZeros64(x)
 			x &^= 1 << (63 - k)
-			i := uint32(w*64 + k)
-			if !all && p.suspect(i, r.id) {
-				continue
-			}
-			left--
-			if av := p.order.availability(i); av < least {
-				index, ok, least = i, true, av
-			}
+			p.list(r, uint32(w*64+k))
 		}
 		if left == 0 {
 			break
@@ -249,5 +259,20 @@ func (p *Picker) scan(r *Peer, all bool) (index uint32, ok bool) {
 			w = 0
 		}
 	}
-	return index, ok
+}
+
+// list puts a piece in its place on the peer's short list, if it belongs there.
+func (p *Picker) list(r *Peer, index uint32) {
+	av := p.order.availability(index)
+	i := len(r.short)
+	for i > 0 && p.order.availability(r.short[i-1]) > av {
+		i--
+	}
+	if i == len(r.list) {
+		return
+	}
+	if len(r.short) == len(r.list) {
+		r.short = r.short[:len(r.list)-1]
+	}
+	r.short = slices.Insert(r.short, i, index)
 }

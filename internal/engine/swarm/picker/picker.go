@@ -34,7 +34,7 @@ const (
 	// probes is how many pieces are tried in the order of their rarity
 	// before the search goes on among the peer's own pieces, and candidates
 	// how many of those are compared.
-	probes, candidates = 16, 24
+	probes, candidates = 16, 32
 	// duels is how many blocks one question gives out in end game.
 	duels = 16
 )
