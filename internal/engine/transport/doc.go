@@ -1,0 +1,32 @@
+// Package transport makes connections to peers: it listens, dials, and does
+// the handshake of BEP 3 in both directions, so that what it hands over is
+// ready for peerconn. One [Transport] serves all torrents of an engine.
+//
+// It also holds the [Guard], which says where the engine may connect to. All
+// that the engine dials goes through it: peers, and by way of
+// [Guard.HTTPTransport] trackers and the URLs of .torrent files.
+//
+// What the handshake proves is little: the other side knows the info hash, and
+// is not ourselves. Who it is, and whether it is wanted, the swarm decides.
+package transport
+
+import "time"
+
+// The limits on strangers, before a torrent knows of them.
+const (
+	// maxHalfOpen is how many peers may be dialed at once, by all torrents.
+	maxHalfOpen = 128
+	// maxPending is how many callers may be in the middle of their
+	// handshake; more are hung up on at once.
+	maxPending = 128
+	// maxPendingPerAddr is how many of them may have one address.
+	maxPendingPerAddr = 32
+	// dialTimeout is how long a TCP connection may take to come about.
+	dialTimeout = 10 * time.Second
+	// handshakeTimeout is how long a whole handshake may take.
+	handshakeTimeout = 10 * time.Second
+	// maxHeaders is how many bytes of headers an HTTP server may send.
+	maxHeaders = 64 << 10
+	// headersTimeout is how long an HTTP server may take to begin its answer.
+	headersTimeout = 30 * time.Second
+)

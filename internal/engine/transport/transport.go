@@ -1,0 +1,191 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// Config is what a [Transport] is made of. Accept, Known and PeerID are needed.
+type Config struct {
+	// PortFirst to PortLast are the ports to try, in that order. Both zero
+	// are 6881 to 6889.
+	PortFirst, PortLast int
+	Addrs               []netip.Addr // To listen on; nil is all that the machine has, IPv4 and IPv6.
+	PeerID              [20]byte     // Ours, in every torrent.
+	Guard               *Guard       // Where to connect to; nil is everywhere. Callers are not asked.
+	// Known says whether a torrent may be spoken of. It must not block.
+	Known func(metainfo.Hash) bool
+	// Accept takes over a caller after its handshake. It has a goroutine of
+	// its own, and may take as long as it likes.
+	Accept func(*Peer)
+}
+
+// Peer is a peer with whom the handshake is done.
+type Peer struct {
+	Conn     net.Conn       // No deadline is set. Its receiver closes it.
+	Addr     netip.AddrPort // Of the other side; the port of a caller is not the one that it listens on.
+	InfoHash metainfo.Hash
+	PeerID   [20]byte
+	Fast     bool // Both sides speak the Fast extension (BEP 6).
+}
+
+// Transport listens for peers and dials them. Its methods may be called by any
+// goroutine.
+type Transport struct {
+	cfg       Config
+	port      int
+	listeners []net.Listener
+	halfOpen  chan struct{} // Holds a token for each peer that is being dialed.
+	done      chan struct{} // Closed by Close.
+	work      sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	pending map[net.Conn]netip.Addr // Callers in the middle of their handshake.
+	perAddr map[netip.Addr]int      // How many of them each address has.
+}
+
+// Listen begins to accept peers on the first port of the range that is free.
+// The error is [ErrPort] if there is none.
+func Listen(cfg Config) (*Transport, error) {
+	if cfg.PortFirst == 0 && cfg.PortLast == 0 {
+		cfg.PortFirst, cfg.PortLast = defaultPortFirst, defaultPortLast
+	}
+	ls, port, err := listen(cfg.Addrs, cfg.PortFirst, cfg.PortLast)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		cfg: cfg, port: port, listeners: ls,
+		halfOpen: make(chan struct{}, maxHalfOpen),
+		done:     make(chan struct{}),
+		pending:  map[net.Conn]netip.Addr{},
+		perAddr:  map[netip.Addr]int{},
+	}
+	for _, l := range ls {
+		t.work.Go(func() { t.accept(l) })
+	}
+	return t, nil
+}
+
+// Port returns the TCP port that peers can be told of.
+func (t *Transport) Port() int { return t.port }
+
+// Close stops listening and hangs up on callers whose handshake is not done.
+// Connections that were handed over, and calls of Accept and Dial in progress,
+// are not its concern.
+func (t *Transport) Close() {
+	t.mu.Lock()
+	if !t.closed {
+		t.closed = true
+		close(t.done)
+	}
+	for conn := range t.pending {
+		conn.Close()
+	}
+	t.mu.Unlock()
+	closeAll(t.listeners)
+	t.work.Wait()
+}
+
+// Dial connects to a peer of a torrent and does the handshake. While as many
+// peers as may be are being dialed it waits. The error is a [*DeniedError] if
+// the guard does not allow it, and [ErrSelf] if the peer is this program.
+func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort, hash metainfo.Hash) (*Peer, error) {
+	select {
+	case t.halfOpen <- struct{}{}:
+		defer func() { <-t.halfOpen }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1, Control: t.cfg.Guard.Control}
+	conn, err := d.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	p, err := t.greet(conn, hash)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("handshake with %v: %w", addr, err)
+	}
+	p.Addr = addr
+	return p, nil
+}
+
+// accept takes calls on one listener until it is closed.
+func (t *Transport) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			t.receive(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // Out of file descriptors, most likely.
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-t.done:
+				return
+			}
+		}
+	}
+}
+
+// receive does the handshake with a caller, on a goroutine of its own, if
+// there is room for one.
+func (t *Transport) receive(conn net.Conn) {
+	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	if err != nil || !t.begin(conn, from.Addr()) {
+		conn.Close()
+		return
+	}
+	go func() {
+		p, err := t.answer(conn)
+		t.finish(conn)
+		if err != nil {
+			conn.Close() // Strangers fail all the time; there is nobody to tell.
+			return
+		}
+		p.Addr = from
+		t.cfg.Accept(p)
+	}()
+}
+
+// begin counts a caller whose handshake begins. It returns false if there are
+// too many.
+func (t *Transport) begin(conn net.Conn, a netip.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || len(t.pending) >= maxPending || t.perAddr[a] >= maxPendingPerAddr {
+		return false
+	}
+	t.pending[conn] = a
+	t.perAddr[a]++
+	t.work.Add(1)
+	return true
+}
+
+// finish takes back what begin counted.
+func (t *Transport) finish(conn net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.pending[conn]
+	delete(t.pending, conn)
+	if t.perAddr[a]--; t.perAddr[a] == 0 {
+		delete(t.perAddr, a)
+	}
+	t.work.Done()
+}
