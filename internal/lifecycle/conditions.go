@@ -133,7 +133,7 @@ type board struct {
 
 func (b *board) set(t string, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(b.list, metav1.Condition{
-		Type: t, Status: status, Reason: reason, Message: clean(message),
+		Type: t, Status: status, Reason: reason, Message: Redact(message),
 		ObservedGeneration: b.generation, LastTransitionTime: metav1.Time{Time: b.now},
 	})
 }

@@ -31,6 +31,9 @@ func deleted(s *situation) (ruling, bool) {
 	r.standing, r.reason, r.act = standsWorking, v1alpha1.ReasonDeleting, erase
 	r.message = fmt.Sprintf("The download is being stopped and its files removed from claim %s. To let the object go without that, set the annotation %s to \"true\".",
 		s.td.Spec.Volume.ClaimName, v1alpha1.AnnotationSkipCleanup)
+	if f := s.in.SourceProblem; f != nil {
+		r.message += " Which files they are is told by the source, but: " + f.Message
+	}
 	r.event = &Event{Reason: eventErased, Note: fmt.Sprintf("The torrent's own files were removed from claim %s.", s.td.Spec.Volume.ClaimName)}
 	return r, true
 }

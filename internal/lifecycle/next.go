@@ -154,6 +154,19 @@ func Next(now time.Time, td *v1alpha1.TorrentDownload, in Inputs, p *download.Pr
 	panic("lifecycle: the last rule has no ruling")
 }
 
+// NeedsSource says whether a decision about td needs spec.source to be
+// resolved. One that is suspended or at rest does not, so whoever decides about
+// thousands of those need not read thousands of ConfigMaps.
+func NeedsSource(td *v1alpha1.TorrentDownload, p *download.Progress) bool {
+	s := &situation{td: td, p: p}
+	if s.deleting() {
+		return s.hasFinalizer() && s.wantsFinalizer()
+	}
+	_, isSuspended := suspended(s)
+	_, isAtRest := atRest(s)
+	return !isSuspended && !isAtRest
+}
+
 // standing is a row of the table of conditions: how the download stands.
 type standing int
 
@@ -190,7 +203,7 @@ type ruling struct {
 // decide turns a ruling into a decision.
 func (s *situation) decide(r ruling) Decision {
 	d := Decision{
-		AddFinalizer:    s.wantsFinalizer() && !s.hasFinalizer(),
+		AddFinalizer:    !s.deleting() && s.wantsFinalizer() && !s.hasFinalizer(),
 		RemoveFinalizer: s.hasFinalizer() && (r.letGo || !s.deleting() && !s.wantsFinalizer()),
 		Recheck:         r.recheck,
 		Memory:          Memory{Attempts: r.attempts, LastAttempt: s.in.Memory.LastAttempt, Resume: s.resume()},

@@ -157,9 +157,9 @@ const maxMessage = 320
 // address is a URL in running text. What follows its host may hold a passkey.
 var address = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>@]*)([/?#][^\s"'<>]*)?`)
 
-// clean makes a message fit for a status that everybody may read: of every URL
+// Redact makes a message fit for a status, an event or a log, which many may read: of every URL
 // only scheme and host remain, it is one line, and it is not too long.
-func clean(message string) string {
+func Redact(message string) string {
 	message = address.ReplaceAllStringFunc(message, func(u string) string {
 		m := address.FindStringSubmatch(u)
 		if len(m[3]) > 1 {

@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/lifecycle"
+)
+
+// memory is what the reconciler remembers of one object between two decisions.
+// All of it may be lost.
+type memory struct {
+	lifecycle.Memory
+	id      download.ID      // What runs, or ran, under this name.
+	source  *download.Source // As last resolved, nil if it has to be read again.
+	written time.Time        // When the status was last written.
+}
+
+// known holds a memory for each object's name. The zero value is empty.
+type known struct {
+	mu sync.Mutex
+	m  map[types.NamespacedName]memory
+}
+
+func (k *known) get(key types.NamespacedName) memory {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.m[key]
+}
+
+func (k *known) put(key types.NamespacedName, m memory) {
+	k.change(key, func(old *memory) { *old = m })
+}
+
+func (k *known) wrote(key types.NamespacedName, at time.Time) {
+	k.change(key, func(m *memory) { m.written = at })
+}
+
+// change changes one memory, or makes it.
+func (k *known) change(key types.NamespacedName, f func(*memory)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.m == nil {
+		k.m = map[types.NamespacedName]memory{}
+	}
+	m := k.m[key]
+	f(&m)
+	k.m[key] = m
+}
+
+func (k *known) forget(key types.NamespacedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.m, key)
+}

@@ -1,0 +1,115 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// source resolves spec.source: what ConfigMaps and Secrets hold is read, an
+// address is passed on. The failure says what a person can do about a source
+// that can't be resolved; the error is about the API server.
+func (r *TorrentDownloadReconciler) source(ctx context.Context, td *v1alpha1.TorrentDownload) (download.Source, *download.Failure, error) {
+	if u := td.Spec.Source.URL; u != nil {
+		url, problem, err := r.url(ctx, td.Namespace, u)
+		return download.Source{URL: url}, problem, err
+	}
+	var b []byte
+	var problem *download.Failure
+	var err error
+	switch from := td.Spec.Source.MetainfoFrom; {
+	case from != nil && from.ConfigMapKeyRef != nil:
+		b, problem, err = r.configMapKey(ctx, td.Namespace, from.ConfigMapKeyRef, "the .torrent file")
+	case from != nil && from.SecretKeyRef != nil:
+		b, problem, err = r.secretKey(ctx, td.Namespace, from.SecretKeyRef)
+	default:
+		problem = &download.Failure{
+			Reason: download.ReasonMetainfoInvalid, Permanent: true,
+			Message: "spec.source has none of the fields that this version of the operator knows. Update the operator, or create the TorrentDownload again with another source.",
+		}
+	}
+	return download.Source{Metainfo: b}, problem, err
+}
+
+func (r *TorrentDownloadReconciler) url(ctx context.Context, namespace string, u *v1alpha1.URLSource) (*download.URL, *download.Failure, error) {
+	out := &download.URL{Address: u.Address, SHA256: u.SHA256}
+	if ref := u.HeadersSecretRef; ref != nil {
+		secret, problem, err := r.secret(ctx, namespace, ref.Name)
+		if problem != nil || err != nil {
+			return nil, problem, err
+		}
+		out.Headers = make(map[string]string, len(secret.Data))
+		for name, value := range secret.Data {
+			out.Headers[name] = string(value)
+		}
+	}
+	if ref := u.CABundleRef; ref != nil {
+		pem, problem, err := r.configMapKey(ctx, namespace, ref, "the PEM certificates")
+		if problem != nil || err != nil {
+			return nil, problem, err
+		}
+		out.CABundle = pem
+	}
+	return out, nil, nil
+}
+
+// configMapKey returns the value of a key, from binaryData or data. what names
+// it for a person.
+func (r *TorrentDownloadReconciler) configMapKey(ctx context.Context, namespace string, ref *v1alpha1.KeyReference, what string) ([]byte, *download.Failure, error) {
+	var cm corev1.ConfigMap
+	if err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &cm); apierrors.IsNotFound(err) {
+		return nil, missing("ConfigMap %s does not exist in namespace %s. Create it, with %s under key %s; the download starts by itself.",
+			ref.Name, namespace, what, ref.Key), nil
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("reading ConfigMap %s/%s: %w", namespace, ref.Name, err)
+	}
+	if b, ok := cm.BinaryData[ref.Key]; ok {
+		return b, nil, nil
+	}
+	if s, ok := cm.Data[ref.Key]; ok {
+		return []byte(s), nil, nil
+	}
+	return nil, missing("ConfigMap %s has no key %s. Put %s there; the download starts by itself.", ref.Name, ref.Key, what), nil
+}
+
+func (r *TorrentDownloadReconciler) secretKey(ctx context.Context, namespace string, ref *v1alpha1.KeyReference) ([]byte, *download.Failure, error) {
+	secret, problem, err := r.secret(ctx, namespace, ref.Name)
+	if problem != nil || err != nil {
+		return nil, problem, err
+	}
+	b, ok := secret.Data[ref.Key]
+	if !ok {
+		return nil, missing("Secret %s has no key %s. Put the .torrent file there; the download starts by itself.", ref.Name, ref.Key), nil
+	}
+	return b, nil, nil
+}
+
+// secret returns a Secret if it is one that may be read for a source.
+func (r *TorrentDownloadReconciler) secret(ctx context.Context, namespace, name string) (*corev1.Secret, *download.Failure, error) {
+	secret := &corev1.Secret{}
+	if err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); apierrors.IsNotFound(err) {
+		return nil, missing("Secret %s does not exist in namespace %s. Create it with type %s; the download starts by itself within a minute.",
+			name, namespace, v1alpha1.SecretTypeSource), nil
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("reading Secret %s/%s: %w", namespace, name, err)
+	}
+	if secret.Type != v1alpha1.SecretTypeSource {
+		return nil, &download.Failure{
+			Reason: v1alpha1.ReasonSecretRefused, Permanent: true,
+			Message: fmt.Sprintf("Secret %s is of another type than %s, so it is not read. "+
+				"A Secret's type can't be changed: create it again with that type if it is meant for downloads.", name, v1alpha1.SecretTypeSource),
+		}, nil
+	}
+	return secret, nil, nil
+}
+
+// missing is a source that is waited for.
+func missing(format string, args ...any) *download.Failure {
+	return &download.Failure{Reason: v1alpha1.ReasonSourceNotFound, Message: fmt.Sprintf(format, args...)}
+}
