@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -59,6 +60,15 @@ type assetBuild struct {
 	flags   string // for the linker
 }
 
+// kubernetesVersion finds what go.mod asks for.
+var kubernetesVersion = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)$`)
+
+// linkerFlags make a small binary that knows its version, which kube-apiserver
+// tells to clients. They take version, major and minor.
+const linkerFlags = "-s -w -X k8s.io/component-base/version.gitVersion=%s" +
+	" -X k8s.io/component-base/version.gitMajor=%s -X k8s.io/component-base/version.gitMinor=%s" +
+	" -X k8s.io/component-base/version.gitTreeState=clean"
+
 func newAssetBuild(ctx context.Context) (*assetBuild, error) {
 	gomod, err := goOutput(ctx, "", "env", "GOMOD")
 	if err != nil {
@@ -68,31 +78,27 @@ func newAssetBuild(ctx context.Context) (*assetBuild, error) {
 		return nil, errors.New("the working directory lies in no Go module")
 	}
 	b := &assetBuild{source: filepath.Join(filepath.Dir(gomod), "test", "cluster", "kube")}
-	if b.version, err = goOutput(ctx, b.source, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"); err != nil {
-		return nil, err
-	}
-	// kube-apiserver tells its version to clients, and refuses to start with
-	// one that it cannot parse.
-	const pkg = "k8s.io/component-base/version"
-	number := strings.Split(strings.TrimPrefix(b.version, "v"), ".")
-	if len(number) < 3 {
-		return nil, fmt.Errorf("%s/go.mod asks for k8s.io/kubernetes %q, which is not a version", b.source, b.version)
-	}
-	b.flags = fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s -X %[1]s.gitTreeState=clean",
-		pkg, b.version, number[0], number[1])
-
 	toolchain, err := goOutput(ctx, b.source, "env", "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
 		return nil, err
 	}
 	key := sha256.New()
-	fmt.Fprintln(key, toolchain, b.flags, components)
+	fmt.Fprintln(key, toolchain, components, linkerFlags)
 	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
 		content, err := os.ReadFile(filepath.Join(b.source, name))
 		if err != nil {
 			return nil, err
 		}
 		key.Write(content)
+		if name != "go.mod" {
+			continue
+		}
+		version := kubernetesVersion.FindStringSubmatch(string(content))
+		if version == nil {
+			return nil, fmt.Errorf("%s/go.mod names no version of k8s.io/kubernetes", b.source)
+		}
+		b.version = version[1]
+		b.flags = fmt.Sprintf(linkerFlags, version[1], version[2], version[3])
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

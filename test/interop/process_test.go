@@ -1,0 +1,173 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a program that a test started. It ends with the test, and if the
+// test failed, the end of its log is told.
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	log    string        // Path of the file that receives standard output and error.
+	exited chan struct{} // Closed when it has ended.
+	err    error         // Of exec.Cmd.Wait; to be read once exited is closed.
+}
+
+// grace is how long a program may take to end when told to.
+const grace = 20 * time.Second
+
+// start runs a program in a process group of its own. The kernel ends it if
+// this process dies first.
+func start(t *testing.T, name string, argv []string, env ...string) *process {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p := &process{name: name, log: log.Name(), exited: make(chan struct{})}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.signal(syscall.SIGKILL)
+		<-p.exited
+		if t.Failed() {
+			t.Logf("The end of the log of %s (%s):\n%s", name, strings.Join(argv, " "), p.tail(3000))
+		}
+	})
+	return p
+}
+
+// signal reaches the whole group, as long as its leader was not waited for:
+// only until then is the number certain to be its own.
+func (p *process) signal(s syscall.Signal) {
+	select {
+	case <-p.exited:
+	default:
+		syscall.Kill(-p.cmd.Process.Pid, s) //nolint:errcheck // It may have ended just now.
+	}
+}
+
+// stop asks the program to end and returns how it did.
+func (p *process) stop() error {
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+		return p.err
+	case <-time.After(grace):
+		p.signal(syscall.SIGKILL)
+		<-p.exited
+		return fmt.Errorf("%s did not end within %s", p.name, grace)
+	}
+}
+
+// wait returns when the program has ended by itself, with nil if it says that
+// all went well.
+func (p *process) wait(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		if p.err != nil {
+			return fmt.Errorf("%s: %w", p.name, p.err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s is not done: %w", p.name, context.Cause(ctx))
+	}
+}
+
+// tail returns the last n bytes of the log.
+func (p *process) tail(n int) []byte {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return bytes.TrimSpace(b[max(0, len(b)-n):])
+}
+
+// await asks again and again until ok reports true. An error of ok's ends it
+// at once, and so does the end of one of the processes that are needed.
+func await(ctx context.Context, what string, ok func() (bool, error), needed ...*process) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		done, err := ok()
+		if done || err != nil {
+			return err
+		}
+		for _, p := range needed {
+			select {
+			case <-p.exited:
+				return fmt.Errorf("waiting for %s: %s ended: %w", what, p.name, errors.Join(p.err))
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// ports hands out port numbers from below the range from which the kernel
+// takes those of outgoing connections, so nothing else comes by one by chance.
+var ports = struct {
+	sync.Mutex
+	next int
+}{next: 12000 + os.Getpid()%1500*10}
+
+// freePort returns a port that is free for TCP and UDP on all addresses and
+// was not returned before.
+func freePort(t *testing.T) int {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	for range 5000 {
+		if ports.next++; ports.next > 32000 {
+			ports.next = 12000
+		}
+		if isFree(t.Context(), ports.next) {
+			return ports.next
+		}
+	}
+	t.Fatal("no port is free between 12000 and 32000")
+	return 0
+}
+
+func isFree(ctx context.Context, port int) bool {
+	var config net.ListenConfig
+	addr := fmt.Sprintf(":%d", port)
+	l, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	u, err := config.ListenPacket(ctx, "udp", addr)
+	if err != nil {
+		return false
+	}
+	u.Close()
+	return true
+}

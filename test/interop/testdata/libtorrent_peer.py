@@ -1,0 +1,82 @@
+"""A BitTorrent client made of libtorrent's Python binding, for tests.
+
+libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
+libtorrent_peer.py hash TORRENT
+libtorrent_peer.py seed|leech TORRENT DIR PORT
+
+create makes a torrent of version 1. leech ends when the download is complete;
+seed goes on until it is told to stop. Peers are found by the torrent's trackers
+alone, over plain TCP.
+"""
+
+import os
+import signal
+import sys
+import time
+
+import libtorrent as lt
+
+
+def create(torrent, path, piece_length, announce, *options):
+    flags = lt.create_torrent.v1_only
+    if "pad" in options:
+        flags |= lt.create_torrent.canonical_files
+    files = lt.file_storage()
+    lt.add_files(files, path)
+    t = lt.create_torrent(files, int(piece_length), flags)
+    t.add_tracker(announce)
+    if "private" in options:
+        t.set_priv(True)
+    lt.set_piece_hashes(t, os.path.dirname(os.path.abspath(path)))
+    with open(torrent, "wb") as f:
+        f.write(lt.bencode(t.generate()))
+
+
+def run(mode, torrent, folder, port):
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    session = lt.session({
+        "listen_interfaces": "127.0.0.1:" + port,
+        "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        # Over loopback it would choose uTP, and crawl.
+        "enable_outgoing_utp": False, "enable_incoming_utp": False,
+        "in_enc_policy": 2, "out_enc_policy": 2,  # 2 is disabled.
+        "allow_multiple_connections_per_ip": True,
+        "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification
+        | lt.alert.category_t.tracker_notification | lt.alert.category_t.connect_notification
+        | lt.alert.category_t.peer_notification,
+    })
+    handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
+    last = None
+    while not stopped:
+        session.wait_for_alert(100)
+        for alert in session.pop_alerts():
+            print(alert.what() + ":", alert.message(), flush=True)
+        status = handle.status()
+        line = "%s %.1f%% peers=%d" % (status.state, status.progress * 100, status.num_peers)
+        if line != last:
+            last = line
+            print(line, flush=True)
+        if status.errc.value() != 0:
+            sys.exit(status.errc.message())
+        if mode == "leech" and status.is_seeding:
+            break
+    # Files are written behind; the session's end waits for that.
+    session.remove_torrent(handle)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        session.wait_for_alert(100)
+        if any(isinstance(a, lt.torrent_removed_alert) for a in session.pop_alerts()):
+            break
+
+
+def main(command, *args):
+    if command == "create":
+        create(*args)
+    elif command == "hash":
+        print(lt.torrent_info(args[0]).info_hash())
+    else:
+        run(command, *args)
+
+
+main(*sys.argv[1:])
