@@ -35,7 +35,7 @@ type TorrentDownloadSpec struct {
 
 	// seeding says how long the complete download goes on serving other
 	// peers. While it is incomplete it always serves the pieces that it has.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={policy: None}
 	// +optional
 	Seeding Seeding `json:"seeding,omitzero"`
 
@@ -168,7 +168,7 @@ type Volume struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path must be relative to the root of the claim: remove the leading '/'"
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') || self.split('/').all(s, s != '' && s != '.' && s != '..')",message="path must name a folder below the root of the claim: no '..', no '.', no '//' and no '/' at its end (leave path out for the root)"
-	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, s.size() <= 255) && !self.matches('[\\\\x00-\\\\x1f\\\\x7f]')",message="path must have names of at most 255 characters, without control characters"
+	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, s.size() <= 255) && !self.matches('[\\x00-\\x1f\\x7f]')",message="path must have names of at most 255 characters, without control characters"
 	// +optional
 	Path string `json:"path,omitempty"`
 
@@ -196,7 +196,7 @@ type Discovery struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=261
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|[[][0-9a-fA-F:.]+[]]):[0-9]{1,5}$') && int(self.substring(self.lastIndexOf(':') + 1)) in [0] == false && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",message="a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|[[][0-9a-fA-F:.]+[]]):[0-9]{1,5}$') && int(self.substring(self.lastIndexOf(':') + 1)) > 0 && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535 && (!self.startsWith('[') || isIP(self.substring(1, self.lastIndexOf(']'))))",message="a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	// +listType=set
 	// +optional
 	Peers []string `json:"peers,omitempty"`
@@ -262,12 +262,12 @@ type Seeding struct {
 // Limits bound what a download may use.
 type Limits struct {
 	// downloadBytesPerSecond bounds what is received, for example 100Mi.
-	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0'))",message="downloadBytesPerSecond must be a whole number of bytes above 0, for example 100Mi (to stop a download set suspend)"
+	// +kubebuilder:validation:XValidation:rule="string(self).size() <= 32 && isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('1')) >= 0 && quantity(string(self)).compareTo(quantity('1P')) <= 0",message="downloadBytesPerSecond must be between 1 and 1P bytes, for example 100Mi (to stop a download set suspend)"
 	// +optional
 	DownloadBytesPerSecond *resource.Quantity `json:"downloadBytesPerSecond,omitempty"`
 
 	// uploadBytesPerSecond bounds what is sent, for example 20Mi.
-	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0'))",message="uploadBytesPerSecond must be a whole number of bytes above 0, for example 20Mi"
+	// +kubebuilder:validation:XValidation:rule="string(self).size() <= 32 && isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('1')) >= 0 && quantity(string(self)).compareTo(quantity('1P')) <= 0",message="uploadBytesPerSecond must be between 1 and 1P bytes, for example 20Mi"
 	// +optional
 	UploadBytesPerSecond *resource.Quantity `json:"uploadBytesPerSecond,omitempty"`
 

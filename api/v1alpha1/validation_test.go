@@ -1,0 +1,312 @@
+package v1alpha1_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+)
+
+// object is a TorrentDownload whose spec is the given YAML.
+func object(t testing.TB, spec string) map[string]any {
+	t.Helper()
+	obj := map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(),
+		"kind":       "TorrentDownload",
+		"metadata":   map[string]any{"name": "imagenet", "namespace": "ml"},
+	}
+	var parsed map[string]any
+	if err := yaml.UnmarshalStrict([]byte(spec), &parsed); err != nil {
+		t.Fatalf("%v in\n%s", err, spec)
+	}
+	u := unstructured.Unstructured{Object: obj}
+	u.Object["spec"] = numbers(parsed)
+	return u.Object
+}
+
+// numbers turns the floats of a YAML decoder into the integers of Kubernetes'.
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case float64:
+		if v == float64(int64(v)) {
+			return int64(v)
+		}
+	}
+	return v
+}
+
+// with is the smallest useful spec, and more.
+func with(more string) string {
+	return "source: {url: {address: 'https://example.org/a.torrent'}}\nvolume: {claimName: data}\n" + more
+}
+
+func withSource(source string) string {
+	return "source: " + source + "\nvolume: {claimName: data}\n"
+}
+
+func withVolume(volume string) string {
+	return "source: {url: {address: 'https://example.org/a.torrent'}}\nvolume: " + volume + "\n"
+}
+
+func withURL(more string) string {
+	return withSource("{url: {address: 'https://example.org/a.torrent', " + more + "}}")
+}
+
+func TestValidObjects(t *testing.T) {
+	a := newAPIServer(t)
+	hash40, hash64 := strings.Repeat("0aF9", 10), strings.Repeat("0aF9", 16)
+	for name, spec := range map[string]string{
+		"the smallest":               with(""),
+		"plain http with a port":     withSource("{url: {address: 'http://10.0.0.1:8080/a.torrent?passkey=1@2'}}"),
+		"url with everything":        withURL("headersSecretRef: {name: s}, caBundleRef: {name: ca, key: ca.crt}, sha256: '" + hash64 + "'"),
+		"config map":                 withSource("{metainfoFrom: {configMapKeyRef: {name: torrents, key: a_b-c.torrent}}}"),
+		"secret":                     withSource("{metainfoFrom: {secretKeyRef: {name: torrents, key: a.torrent}}}"),
+		"path of one name":           withVolume("{claimName: data, path: imagenet}"),
+		"deep path with dots in it":  withVolume("{claimName: data, path: 'a b/..c/.d/e..', preallocate: true}"),
+		"path in another script":     withVolume("{claimName: data, path: 'данные/数据'}"),
+		"path of the greatest name":  withVolume("{claimName: data, path: '" + strings.Repeat("x", 255) + "'}"),
+		"trackers":                   with("discovery: {trackers: ['http://t.example:6969/announce', 'https://t.example/announce?x=1', 'http://[::1]:80/a']}"),
+		"peers":                      with("discovery: {peers: ['seeder.example.org:6881', '10.0.0.1:1', '[2001:db8::7]:65535', 'h:6881']}"),
+		"empty structs and lists":    with("discovery: {trackers: [], peers: []}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
+		"pinned hash":                with("verification: {infoHash: '" + hash40 + "'}"),
+		"suspended":                  with("suspend: true"),
+		"seeding to a ratio":         with("seeding: {policy: Ratio, ratioPercent: 150}"),
+		"seeding for a time":         with("seeding: {policy: Duration, durationSeconds: 3600}"),
+		"seeding forever":            with("seeding: {policy: Forever}"),
+		"limits":                     with("limits: {downloadBytesPerSecond: 100Mi, uploadBytesPerSecond: 1048576, maxPeers: 1}"),
+		"limits in other units":      with("limits: {downloadBytesPerSecond: '1e6', uploadBytesPerSecond: 1.5Ki}"),
+		"never stalled":              with("retry: {stallTimeoutSeconds: 0}"),
+		"data goes with the object":  with("deletionPolicy: Delete"),
+		"data stays with the volume": with("deletionPolicy: Retain"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, errs := a.admit(object(t, spec), nil); len(errs) > 0 {
+				t.Error(errs.ToAggregate())
+			}
+		})
+	}
+}
+
+func TestInvalidObjectsSayWhatToDo(t *testing.T) {
+	a := newAPIServer(t)
+	const (
+		isURL     = "address must be an http:// or https:// URL of a .torrent file"
+		isTracker = "a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
+		isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
+		isPath    = "no '..', no '.', no '//' and no '/' at its end"
+		isName    = "path must have names of at most 255 characters, without control characters"
+		isRate    = "must be between 1 and 1P bytes"
+	)
+	for name, c := range map[string]struct{ spec, message string }{
+		"no source":            {"volume: {claimName: data}", "spec.source: Required value"},
+		"no volume":            {"source: {url: {address: 'https://example.org/a'}}", "spec.volume: Required value"},
+		"empty source":         {withSource("{}"), "exactly one of the fields in [url metainfoFrom] must be set"},
+		"two sources":          {withSource("{url: {address: 'https://e.org/a'}, metainfoFrom: {secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [url metainfoFrom] must be set"},
+		"a source to come":     {withSource("{magnet: 'magnet:?xt=urn:btih:00'}"), "unknown field"},
+		"ftp":                  {withSource("{url: {address: 'ftp://example.org/a.torrent'}}"), isURL},
+		"no scheme":            {withSource("{url: {address: 'example.org/a.torrent'}}"), isURL},
+		"no host":              {withSource("{url: {address: 'https:///a.torrent'}}"), isURL},
+		"password in a URL":    {withSource("{url: {address: 'https://me:secret@example.org/a.torrent'}}"), "put an Authorization header into a Secret and name it in headersSecretRef"},
+		"URL too long":         {withSource("{url: {address: 'https://example.org/" + strings.Repeat("a", 2048) + "'}}"), "may not be more than 2048"},
+		"sha256 not hex":       {withURL("sha256: '" + strings.Repeat("x", 64) + "'"), "sha256 must be 64 hexadecimal digits, as sha256sum prints them"},
+		"sha256 of SHA-1":      {withURL("sha256: '" + strings.Repeat("a", 40) + "'"), "spec.source.url.sha256"},
+		"no key":               {withSource("{metainfoFrom: {configMapKeyRef: {name: a}}}"), "key: Required value"},
+		"odd key":              {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: 'a/b'}}}"), "key must be a key of the object"},
+		"odd name":             {withSource("{metainfoFrom: {secretKeyRef: {name: A_b, key: k}}}"), "name must be the name of an object"},
+		"odd name of headers":  {withURL("headersSecretRef: {name: A_b}"), "name must be the name of an object"},
+		"neither map nor key":  {withSource("{metainfoFrom: {}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
+		"both map and secret":  {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: b}, secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
+		"no claim":             {withVolume("{path: a}"), "claimName: Required value"},
+		"odd claim":            {withVolume("{claimName: My_Data}"), "claimName must be the name of a PersistentVolumeClaim"},
+		"absolute path":        {withVolume("{claimName: data, path: /etc}"), "path must be relative to the root of the claim: remove the leading '/'"},
+		"path that leads out":  {withVolume("{claimName: data, path: a/../../b}"), isPath},
+		"path of the parent":   {withVolume("{claimName: data, path: ..}"), isPath},
+		"path of a dot":        {withVolume("{claimName: data, path: .}"), isPath},
+		"path with a hole":     {withVolume("{claimName: data, path: a//b}"), isPath},
+		"path with an end":     {withVolume("{claimName: data, path: a/}"), isPath},
+		"empty path":           {withVolume("{claimName: data, path: ''}"), "spec.volume.path"},
+		"name too long":        {withVolume("{claimName: data, path: 'a/" + strings.Repeat("x", 256) + "'}"), isName},
+		"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
+		"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
+		"UDP tracker":          {with("discovery: {trackers: ['udp://t.example:6969/announce']}"), isTracker},
+		"tracker without host": {with("discovery: {trackers: ['http://']}"), isTracker},
+		"not a tracker":        {with("discovery: {trackers: ['t.example']}"), isTracker},
+		"tracker twice":        {with("discovery: {trackers: ['http://t/a', 'http://t/a']}"), "Duplicate value"},
+		"too many trackers":    {with("discovery: {trackers: [" + manyTrackers(65) + "]}"), "must have at most 64 items"},
+		"peer without port":    {with("discovery: {peers: ['10.0.0.1']}"), isPeer},
+		"peer with port 0":     {with("discovery: {peers: ['10.0.0.1:0']}"), isPeer},
+		"peer with port 65536": {with("discovery: {peers: ['10.0.0.1:65536']}"), isPeer},
+		"bare IPv6 peer":       {with("discovery: {peers: ['2001:db8::7:6881']}"), isPeer},
+		"not quite IPv6":       {with("discovery: {peers: ['[2001:db8:::7]:6881']}"), isPeer},
+		"peer as a URL":        {with("discovery: {peers: ['http://a:80']}"), isPeer},
+		"hash not hex":         {with("verification: {infoHash: '" + strings.Repeat("z", 40) + "'}"), "infoHash must be a v1 info hash: 40 hexadecimal digits"},
+		"ratio without ratio":  {with("seeding: {policy: Ratio}"), "policy Ratio needs ratioPercent, for example 150"},
+		"ratio without policy": {with("seeding: {ratioPercent: 150}"), "ratioPercent needs policy Ratio: set the policy or remove ratioPercent"},
+		"time without time":    {with("seeding: {policy: Duration, ratioPercent: 3}"), "policy Duration needs durationSeconds, for example 3600"},
+		"time without policy":  {with("seeding: {policy: Forever, durationSeconds: 3}"), "durationSeconds needs policy Duration: set the policy or remove durationSeconds"},
+		"unknown policy":       {with("seeding: {policy: Always}"), `supported values: "None", "Ratio", "Duration", "Forever"`},
+		"ratio 0":              {with("seeding: {policy: Ratio, ratioPercent: 0}"), "should be greater than or equal to 1"},
+		"limit 0":              {with("limits: {downloadBytesPerSecond: 0}"), isRate + ", for example 100Mi (to stop a download set suspend)"},
+		"limit below 0":        {with("limits: {uploadBytesPerSecond: -5}"), isRate},
+		"part of a byte":       {with("limits: {uploadBytesPerSecond: 100m}"), isRate},
+		"more than anything":   {with("limits: {downloadBytesPerSecond: 100E}"), isRate},
+		"limit of many digits": {with("limits: {downloadBytesPerSecond: '" + strings.Repeat("0", 40) + "1'}"), isRate},
+		"no number":            {with("limits: {downloadBytesPerSecond: fast}"), "downloadBytesPerSecond"},
+		"too many peers":       {with("limits: {maxPeers: 1001}"), "should be less than or equal to 1000"},
+		"negative stall time":  {with("retry: {stallTimeoutSeconds: -1}"), "should be greater than or equal to 0"},
+		"unknown disposal":     {with("deletionPolicy: Recycle"), `supported values: "Retain", "Delete"`},
+		"unknown field":        {with("sedding: {}"), "unknown field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, errs := a.admit(object(t, c.spec), nil)
+			if len(errs) == 0 {
+				t.Fatal("accepted")
+			}
+			if got := errs.ToAggregate().Error(); !strings.Contains(got, c.message) {
+				t.Errorf("got  %s\nwant %s", got, c.message)
+			}
+		})
+	}
+}
+
+func manyTrackers(n int) string {
+	var s []string
+	for i := range n {
+		s = append(s, fmt.Sprintf("'http://t%d/a'", i))
+	}
+	return strings.Join(s, ",")
+}
+
+func TestUpdates(t *testing.T) {
+	a := newAPIServer(t)
+	const (
+		sourceStays = "source can't be changed: create another TorrentDownload for another torrent"
+		claimStays  = "claimName can't be changed: a download does not move"
+		pathStays   = "path can't be changed: a download does not move"
+	)
+	for name, c := range map[string]struct{ from, to, message string }{
+		"nothing":             {with(""), with(""), ""},
+		"another address":     {with(""), withSource("{url: {address: 'https://example.org/b.torrent'}}"), sourceStays},
+		"another source":      {with(""), withSource("{metainfoFrom: {secretKeyRef: {name: a, key: b}}}"), sourceStays},
+		"a checksum later":    {with(""), withURL("sha256: '" + strings.Repeat("a", 64) + "'"), sourceStays},
+		"another claim":       {with(""), withVolume("{claimName: other}"), claimStays},
+		"another path":        {withVolume("{claimName: data, path: a}"), withVolume("{claimName: data, path: b}"), pathStays},
+		"a path later":        {with(""), withVolume("{claimName: data, path: b}"), pathStays},
+		"no path any more":    {withVolume("{claimName: data, path: a}"), with(""), pathStays},
+		"preallocate later":   {with(""), withVolume("{claimName: data, preallocate: true}"), ""},
+		"a corrected pin":     {with("verification: {infoHash: '" + strings.Repeat("a", 40) + "'}"), with(""), ""},
+		"other operation":     {with(""), with("suspend: true\nlimits: {maxPeers: 3}\nseeding: {policy: Forever}\ndiscovery: {peers: ['a:1']}\ndeletionPolicy: Delete"), ""},
+		"operation as before": {with("suspend: true\nlimits: {maxPeers: 3}\nseeding: {policy: Forever}\ndiscovery: {peers: ['a:1']}\ndeletionPolicy: Delete"), with(""), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, errs := a.admit(object(t, c.from), nil)
+			if len(errs) > 0 {
+				t.Fatal(errs.ToAggregate())
+			}
+			_, errs = a.admit(object(t, c.to), old)
+			switch {
+			case c.message == "" && len(errs) > 0:
+				t.Error(errs.ToAggregate())
+			case c.message != "" && (len(errs) == 0 || !strings.Contains(errs.ToAggregate().Error(), c.message)):
+				t.Errorf("got %v, want %q", errs.ToAggregate(), c.message)
+			}
+		})
+	}
+}
+
+// A new object reads as not yet observed, and its defaults are in it for
+// everybody to see.
+func TestDefaults(t *testing.T) {
+	a := newAPIServer(t)
+	stored, errs := a.admit(object(t, with("")), nil)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	var td v1alpha1.TorrentDownload
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(stored, &td); err != nil {
+		t.Fatal(err)
+	}
+	if td.Status.ObservedGeneration != -1 {
+		t.Errorf("status.observedGeneration is %d: kstatus would read a new object as current", td.Status.ObservedGeneration)
+	}
+	if got := td.Spec.Seeding.Policy; got != v1alpha1.SeedingNone {
+		t.Errorf("seeding.policy is %q", got)
+	}
+	if got := td.Spec.DeletionPolicy; got != v1alpha1.DeletionRetain {
+		t.Errorf("deletionPolicy is %q", got)
+	}
+	if got := td.Spec.Retry.StallTimeoutSeconds; got == nil || *got != v1alpha1.DefaultStallTimeoutSeconds {
+		t.Errorf("retry.stallTimeoutSeconds is %v", got)
+	}
+}
+
+// A status full to the brim is accepted: what the operator writes at most is
+// what the definition allows.
+func TestStatusAtItsLargest(t *testing.T) {
+	a := newAPIServer(t)
+	obj := object(t, with(""))
+	obj["status"] = map[string]any{
+		"observedGeneration": int64(3),
+		"infoHash":           map[string]any{"v1": strings.Repeat("a", 40)},
+		"name":               strings.Repeat("n", 255),
+		"progress":           map[string]any{"percent": int64(100), "bytesTotal": int64(1) << 60, "bytesVerified": int64(1) << 60},
+		"pieces":             map[string]any{"length": int64(1) << 40, "total": int64(4018567), "verified": int64(0), "map": strings.Repeat("A", 1368), "encoding": "Bitfield"},
+		"peers":              map[string]any{"connected": int64(0)},
+	}
+	if _, errs := a.admit(obj, nil); len(errs) > 0 {
+		t.Error(errs.ToAggregate())
+	}
+	pieces := obj["status"].(map[string]any)["pieces"].(map[string]any)
+	delete(pieces, "encoding")
+	if _, errs := a.admit(obj, nil); len(errs) == 0 || !strings.Contains(errs.ToAggregate().Error(), "map and encoding go together") {
+		t.Errorf("a map without encoding: %v", errs.ToAggregate())
+	}
+}
+
+// Every TorrentDownload in config/samples would be accepted as it stands.
+func TestSamples(t *testing.T) {
+	a := newAPIServer(t)
+	files, err := filepath.Glob(filepath.FromSlash("../../config/samples/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for doc := range strings.SplitSeq(string(b), "\n---\n") {
+			var obj map[string]any
+			if err := yaml.UnmarshalStrict([]byte(doc), &obj); err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			if obj["kind"] != "TorrentDownload" {
+				continue
+			}
+			seen++
+			if _, errs := a.admit(numbers(obj).(map[string]any), nil); len(errs) > 0 {
+				t.Errorf("%s: %v", file, errs.ToAggregate())
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("%d TorrentDownloads in config/samples", seen)
+	}
+}
