@@ -1,0 +1,69 @@
+// Package cli is the commands that need no Kubernetes: download, create,
+// inspect and tracker. They read flags, call the engine, and show what it
+// says; every failure is one line on standard error and an exit code that
+// --help documents.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Commands returns the commands of this package, to be added to a root.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{newCreate(), newInspect(), newTracker()}
+}
+
+// Main runs the command line of this process and returns its exit code. The
+// first SIGINT or SIGTERM ends the context that commands run in; the second
+// ends the process at once.
+func Main(root *cobra.Command) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		<-signals
+		cancel(errStopped)
+		<-signals
+		os.Exit(int(exitStopped))
+	}()
+	return Run(ctx, root)
+}
+
+// Run runs the command line that root was given until it is done or ctx ends,
+// says in one line on root's error output what went wrong, and returns the
+// exit code.
+func Run(ctx context.Context, root *cobra.Command) int {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = usageError(cmd, err)
+	}
+	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), oneLine(err.Error()))
+	return int(codeOf(err))
+}
+
+// oneLine joins the lines of a message.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// exactly wants n arguments, called as in names.
+func exactly(n int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError(cmd, fmt.Errorf("it takes %s, and %d arguments were given", names, len(args)))
+		}
+		return nil
+	}
+}

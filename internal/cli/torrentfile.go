@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// readTorrent reads the .torrent file that a command was given; "-" is its
+// standard input.
+func readTorrent(cmd *cobra.Command, name string) (*metainfo.Metainfo, error) {
+	in, shown := cmd.InOrStdin(), name
+	if name == "-" {
+		shown = "standard input"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fileError("read", name, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, metainfo.MaxSize+1))
+	if err != nil {
+		return nil, fileError("read", shown, err)
+	}
+	if len(b) > metainfo.MaxSize {
+		return nil, fail(exitTorrent, "%s is no torrent: it has more than %d MiB", shown, metainfo.MaxSize>>20)
+	}
+	m, err := metainfo.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", shown, err)
+	}
+	return m, nil
+}
+
+// fileError says what could not be done to a file, and why. The operation and
+// path that package os puts before the cause would only say it twice.
+func fileError(verb, name string, err error) error {
+	cause := err
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		cause = path.Err
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		cause = link.Err
+	}
+	code := codeOf(err)
+	if code != exitSpace {
+		code = exitFiles
+	}
+	return fail(code, "can't %s %s: %w", verb, name, cause)
+}
