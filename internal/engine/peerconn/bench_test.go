@@ -42,6 +42,7 @@ func (s *consumer) Deliver(c *Conn, burst []Received) {
 // stream makes a connection receive n blocks over TCP from a peer that sends
 // as fast as it can, and returns in how many bursts they were delivered.
 func stream(tb testing.TB, n int) (bursts int) {
+	tb.Helper()
 	ours, peers := tcpPair(tb)
 	s := &consumer{left: n, asking: make([]wire.Message, 0, maxBurst)}
 	c := New(Config{Conn: ours, Sink: s, Pieces: depth})
@@ -51,9 +52,11 @@ func stream(tb testing.TB, n int) (bursts int) {
 		blocks = append(blocks, blockBytes(i, 0, wire.MaxBlock)...)
 	}
 	done := make(chan struct{}, 2)
-	go func() { io.Copy(io.Discard, peers); done <- struct{}{} }()
+	go func() { _, _ = io.Copy(io.Discard, peers); done <- struct{}{} }()
 	go func() { serveInTurn(peers, blocks); done <- struct{}{} }()
-	c.Run(tb.Context())
+	result := make(chan error, 1)
+	result <- c.Run(tb.Context())
+	expectEnd(tb, result, "enough")
 	<-done
 	<-done
 	return s.bursts

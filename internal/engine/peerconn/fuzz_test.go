@@ -24,9 +24,9 @@ func FuzzRead(f *testing.F) {
 		c := New(Config{Conn: ours, Sink: w, Fast: true, Pieces: 100})
 		c.Send(request(1, 0, 100), request(2, 16384, 16384))
 		go func() {
-			next(peers)
-			next(peers)
-			peers.Write(b)
+			_, _ = next(peers)
+			_, _ = next(peers)
+			_, _ = peers.Write(b) // Cut off when the connection ends.
 			peers.Close()
 		}()
 		err := c.Run(t.Context())

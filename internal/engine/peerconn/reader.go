@@ -36,7 +36,7 @@ var errDry = errors.New("nothing has arrived")
 
 // plain is the socket of a connection of which is known only that it can be
 // read. It can't tell whether it is dry, so it is taken to be.
-type plain struct{ io.Reader }
+type plain struct{ conn io.Reader }
 
 func (s plain) read(p, q []byte, wait bool) (int, error) {
 	if !wait {
@@ -45,7 +45,7 @@ func (s plain) read(p, q []byte, wait bool) (int, error) {
 	if len(p) == 0 {
 		p = q
 	}
-	return s.Reader.Read(p)
+	return s.conn.Read(p)
 }
 
 // buffers are blocks in passing: on their way out, or thrown away.
@@ -269,7 +269,7 @@ func (c *Conn) receive(p, q []byte) (int, error) {
 			}
 			return n, nil
 		}
-		if err != errDry && !(errors.Is(err, os.ErrDeadlineExceeded) && c.woken()) {
+		if !errors.Is(err, errDry) && !c.woken(err) {
 			return 0, err
 		}
 		c.flush()
@@ -287,15 +287,18 @@ func (c *Conn) arm(deadline time.Time) bool {
 		return false
 	}
 	if d := deadline.Sub(c.armed); d > deadlineSlack || d < 0 {
-		c.conn.SetReadDeadline(deadline)
+		_ = c.conn.SetReadDeadline(deadline) // Fails only if the connection has ended, as the next read tells.
 		c.armed = deadline
 	}
 	c.blocked = true
 	return true
 }
 
-// woken says whether a read ended because the writer wanted it to.
-func (c *Conn) woken() bool {
+// woken says whether a read ended with err because the writer wanted it to.
+func (c *Conn) woken(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.armed.IsZero()

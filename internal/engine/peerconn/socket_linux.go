@@ -1,6 +1,7 @@
 package peerconn
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -42,7 +43,7 @@ func (s *scatter) read(p, q []byte, wait bool) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case s.err == unix.EAGAIN:
+	case s.dry():
 		return 0, errDry
 	case s.err != nil:
 		return 0, s.err
@@ -57,8 +58,11 @@ func (s *scatter) read(p, q []byte, wait bool) (int, error) {
 func (s *scatter) attempt(fd uintptr) bool {
 	for {
 		s.n, s.err = unix.Readv(int(fd), s.into)
-		if s.err != unix.EINTR {
-			return s.err != unix.EAGAIN || !s.wait
+		if !errors.Is(s.err, unix.EINTR) {
+			return !s.wait || !s.dry()
 		}
 	}
 }
+
+// dry says whether the last attempt found nothing.
+func (s *scatter) dry() bool { return errors.Is(s.err, unix.EAGAIN) }

@@ -12,19 +12,18 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-// inBubble runs a test in virtual time, over a pipe.
-func inBubble(t *testing.T, change func(*Config), test func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error)) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, peers := pipePair(t)
-		w := newWorld(t)
-		c, result := w.run(ours, change)
-		test(t, w, c, peers, result)
-	})
+// begin starts a connection over a pipe.
+func begin(t *testing.T, change func(*Config)) (w *world, c *Conn, peer net.Conn, result <-chan error) {
+	t.Helper()
+	ours, peer := pipePair(t)
+	w = newWorld(t)
+	c, result = w.run(ours, change)
+	return w, c, peer, result
 }
 
 // swallow reads what is sent to a peer, such as keep-alives.
 func (w *world) swallow(peer net.Conn) {
-	w.aside.Go(func() { io.Copy(io.Discard, peer) })
+	w.aside.Go(func() { _, _ = io.Copy(io.Discard, peer) })
 }
 
 // within checks how much virtual time has passed.
@@ -36,7 +35,8 @@ func within(t *testing.T, begun time.Time, least, most time.Duration) {
 }
 
 func TestSilentPeerIsDropped(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, w *world, _ *Conn, peer net.Conn, result <-chan error) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, peer, result := begin(t, nil)
 		w.swallow(peer)
 		begun := time.Now()
 		expectEnd(t, result, ReasonTimeout)
@@ -47,7 +47,8 @@ func TestSilentPeerIsDropped(t *testing.T) {
 // BEP 3: keep-alives go out generally once each two minutes, and a peer that
 // sends them may stay.
 func TestKeepAlive(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, peer, result := begin(t, nil)
 		begun := time.Now()
 		for i := range 10 {
 			expectNext(t, peer, wire.Message{ID: wire.KeepAlive})
@@ -67,7 +68,8 @@ func TestKeepAlive(t *testing.T) {
 }
 
 func TestTrickledBlockIsAbandoned(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, peer, result := begin(t, nil)
 		c.Send(request(1, 0, 16384))
 		expectNext(t, peer, request(1, 0, 16384))
 		block := blockBytes(1, 0, 16384)
@@ -124,7 +126,8 @@ func TestBackPressureIsNotSilence(t *testing.T) {
 func TestPeerThatNeverReadsIsDropped(t *testing.T) {
 	for name, m := range map[string]wire.Message{"small": have(1), "block": piece(1, 0, 16384)} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c, peer, result := begin(t, nil)
 				w.aside.Go(func() { // It is alive otherwise.
 					for {
 						time.Sleep(time.Minute)
@@ -153,7 +156,8 @@ func limiter(bytesPerSecond int) []*rate.Limiter {
 func TestDownloadLimit(t *testing.T) {
 	const blocks = 10
 	for _, speed := range []int{1 << 10, 10 << 10, 1 << 20} {
-		inBubble(t, func(cfg *Config) { cfg.Down = limiter(speed) }, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+		synctest.Test(t, func(t *testing.T) {
+			w, c, peer, result := begin(t, func(cfg *Config) { cfg.Down = limiter(speed) })
 			for i := range uint32(blocks) {
 				c.Send(request(i, 0, 16384))
 				expectNext(t, peer, request(i, 0, 16384))
@@ -181,7 +185,8 @@ func TestDownloadLimit(t *testing.T) {
 func TestUploadLimit(t *testing.T) {
 	const blocks = 10
 	for _, speed := range []int{1 << 10, 10 << 10, 1 << 20} {
-		inBubble(t, func(cfg *Config) { cfg.Up = limiter(speed) }, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+		synctest.Test(t, func(t *testing.T) {
+			_, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = limiter(speed) })
 			begun := time.Now()
 			for i := range uint32(blocks) {
 				c.Send(piece(i, 0, 16384))
@@ -208,7 +213,8 @@ func TestUploadLimit(t *testing.T) {
 // used at once by a block that waits for a lower one.
 func TestUploadLimitHoldsNothingElseUpAndCanChange(t *testing.T) {
 	up := limiter(1 << 10)
-	inBubble(t, func(cfg *Config) { cfg.Up = up }, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = up })
 		c.Send(piece(1, 0, 16384), piece(2, 0, 16384))
 		expectNext(t, peer, piece(1, 0, 16384))
 		begun := time.Now()
@@ -228,13 +234,14 @@ func TestUploadLimitHoldsNothingElseUpAndCanChange(t *testing.T) {
 
 func TestCloseDoesNotWaitForALimit(t *testing.T) {
 	both := func(cfg *Config) { cfg.Down, cfg.Up = limiter(1), limiter(1) }
-	inBubble(t, both, func(t *testing.T, w *world, c *Conn, peer net.Conn, result <-chan error) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, peer, result := begin(t, both)
 		c.Send(request(1, 0, 16384), request(2, 0, 16384))
 		expectNext(t, peer, request(1, 0, 16384))
 		expectNext(t, peer, request(2, 0, 16384))
 		c.Send(piece(1, 0, 16384), piece(2, 0, 16384))
 		expectNext(t, peer, piece(1, 0, 16384))
-		w.aside.Go(func() { peer.Write(append(blockBytes(1, 0, 16384), blockBytes(2, 0, 16384)...)) })
+		w.aside.Go(func() { _, _ = peer.Write(append(blockBytes(1, 0, 16384), blockBytes(2, 0, 16384)...)) })
 		<-w.started
 		<-w.started
 		synctest.Wait() // Both directions wait for their limits.

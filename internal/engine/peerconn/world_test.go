@@ -18,35 +18,35 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// onEach runs a test over both kinds of socket.
-func onEach(t *testing.T, test func(t *testing.T, pair func(testing.TB) (ours, peers net.Conn))) {
-	t.Run("TCP", func(t *testing.T) { test(t, tcpPair) })
-	t.Run("pipe", func(t *testing.T) { test(t, pipePair) })
-}
+// sockets are the kinds of connections that are read in different ways. Each
+// makes a pair of them: our end, and the peer's.
+var sockets = map[string]func(testing.TB) (ours, peers net.Conn){"TCP": tcpPair, "pipe": pipePair}
 
 // tcpPair returns both ends of a TCP connection over loopback.
-func tcpPair(t testing.TB) (ours, peers net.Conn) {
+func tcpPair(tb testing.TB) (ours, peers net.Conn) {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer l.Close()
 	peers, err = net.Dial("tcp", l.Addr().String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ours, err = l.Accept()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { peers.Close() })
+	tb.Cleanup(func() { peers.Close() })
 	return ours, peers
 }
 
 // pipePair returns both ends of a connection that is not TCP.
-func pipePair(t testing.TB) (ours, peers net.Conn) {
+func pipePair(tb testing.TB) (ours, peers net.Conn) {
+	tb.Helper()
 	ours, peers = net.Pipe()
-	t.Cleanup(func() { peers.Close() })
+	tb.Cleanup(func() { peers.Close() })
 	return ours, peers
 }
 
@@ -70,12 +70,13 @@ type world struct {
 	aside sync.WaitGroup // What goes on beside the test; it ends with the connection.
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
 	w := &world{
-		t: t, got: make(chan Received, 1<<17), started: make(chan place, 1<<10),
+		t: tb, got: make(chan Received, 1<<17), started: make(chan place, 1<<10),
 		leases: map[place][]byte{}, done: map[place][]byte{},
 	}
-	t.Cleanup(w.aside.Wait)
+	tb.Cleanup(w.aside.Wait)
 	return w
 }
 
@@ -174,20 +175,20 @@ func (w *world) expect(want Received) {
 }
 
 // expectEnd waits for a connection's end and compares the reason.
-func expectEnd(t testing.TB, result <-chan error, reason string) {
-	t.Helper()
+func expectEnd(tb testing.TB, result <-chan error, reason string) {
+	tb.Helper()
 	err := <-result
 	var e *Error
 	if !errors.As(err, &e) || e.Reason() != reason {
-		t.Fatalf("the connection ended with %v, want %s", err, reason)
+		tb.Fatalf("the connection ended with %v, want %s", err, reason)
 	}
 }
 
 // write writes to a connection that is expected to take it.
-func write(t testing.TB, conn net.Conn, b []byte) {
-	t.Helper()
+func write(tb testing.TB, conn net.Conn, b []byte) {
+	tb.Helper()
 	if _, err := conn.Write(b); err != nil {
-		t.Errorf("the peer can't write: %v", err)
+		tb.Errorf("the peer can't write: %v", err)
 	}
 }
 
@@ -237,16 +238,16 @@ func next(conn io.Reader) (wire.Message, error) {
 }
 
 // expectNext reads one message from a connection and compares it.
-func expectNext(t testing.TB, conn io.Reader, want wire.Message) {
-	t.Helper()
+func expectNext(tb testing.TB, conn io.Reader, want wire.Message) {
+	tb.Helper()
 	got, err := next(conn)
 	if err != nil {
-		t.Fatalf("%v instead of %+v", err, want)
+		tb.Fatalf("%v instead of %+v", err, want)
 	}
 	if want.ID == wire.Piece {
 		want.Payload = content(want.Index, want.Begin, int(want.Length))
 	}
 	if got.ID != want.ID || got.Index != want.Index || got.Begin != want.Begin || got.Length != want.Length || !bytes.Equal(got.Payload, want.Payload) {
-		t.Fatalf("sent %v %d/%d/%d (%d bytes), want %v %d/%d/%d", got.ID, got.Index, got.Begin, got.Length, len(got.Payload), want.ID, want.Index, want.Begin, want.Length)
+		tb.Fatalf("sent %v %d/%d/%d (%d bytes), want %v %d/%d/%d", got.ID, got.Index, got.Begin, got.Length, len(got.Payload), want.ID, want.Index, want.Begin, want.Length)
 	}
 }

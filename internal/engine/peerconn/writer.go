@@ -142,7 +142,7 @@ func (c *Conn) tell(now bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.sent) > 0 && c.blocked {
-		c.conn.SetReadDeadline(past)
+		_ = c.conn.SetReadDeadline(past) // Fails only if the connection has ended.
 		c.armed, c.blocked = time.Time{}, false
 		w.told = w.written
 	}
@@ -167,7 +167,9 @@ func (c *Conn) transmit(head, block []byte) error {
 	w.written = time.Now()
 	if w.expires.Sub(w.written) < writeTimeout-deadlineSlack {
 		w.expires = w.written.Add(writeTimeout)
-		c.conn.SetWriteDeadline(w.expires)
+		if err := c.conn.SetWriteDeadline(w.expires); err != nil {
+			return err
+		}
 	}
 	w.parts[0], w.parts[1] = head, block
 	w.bufs = w.parts[:]

@@ -2,70 +2,73 @@ package peerconn
 
 import (
 	"errors"
-	"net"
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 func TestServing(t *testing.T) {
-	onEach(t, func(t *testing.T, pair func(testing.TB) (net.Conn, net.Conn)) {
-		ours, peers := pair(t)
-		w := newWorld(t)
-		c, _ := w.run(ours, nil)
-		c.Send(piece(1, 0, 16384), piece(1, 16384, 1), piece(0, 16384, 16384))
-		expectNext(t, peers, piece(1, 0, 16384))
-		expectNext(t, peers, piece(1, 16384, 1))
-		expectNext(t, peers, piece(0, 16384, 16384))
-		// The peer says nothing, and the sink hears of it nevertheless.
-		w.expect(Received{Msg: piece(1, 0, 16384), Sent: true})
-		w.expect(Received{Msg: piece(1, 16384, 1), Sent: true})
-		w.expect(Received{Msg: piece(0, 16384, 16384), Sent: true})
-		// And what the peer says later is heard, too.
-		write(t, peers, messages(have(5)))
-		w.expect(Received{Msg: have(5)})
-		c.Send(piece(1, 0, 16384))
-		expectNext(t, peers, piece(1, 0, 16384))
-		w.expect(Received{Msg: piece(1, 0, 16384), Sent: true})
-	})
+	for kind, pair := range sockets {
+		t.Run(kind, func(t *testing.T) {
+			ours, peers := pair(t)
+			w := newWorld(t)
+			c, _ := w.run(ours, nil)
+			c.Send(piece(1, 0, 16384), piece(1, 16384, 1), piece(0, 16384, 16384))
+			expectNext(t, peers, piece(1, 0, 16384))
+			expectNext(t, peers, piece(1, 16384, 1))
+			expectNext(t, peers, piece(0, 16384, 16384))
+			// The peer says nothing, and the sink hears of it nevertheless.
+			w.expect(Received{Msg: piece(1, 0, 16384), Sent: true})
+			w.expect(Received{Msg: piece(1, 16384, 1), Sent: true})
+			w.expect(Received{Msg: piece(0, 16384, 16384), Sent: true})
+			// And what the peer says later is heard, too.
+			write(t, peers, messages(have(5)))
+			w.expect(Received{Msg: have(5)})
+			c.Send(piece(1, 0, 16384))
+			expectNext(t, peers, piece(1, 0, 16384))
+			w.expect(Received{Msg: piece(1, 0, 16384), Sent: true})
+		})
+	}
 }
 
 func TestBothDirectionsAtOnce(t *testing.T) {
 	const blocks = 300
-	onEach(t, func(t *testing.T, pair func(testing.TB) (net.Conn, net.Conn)) {
-		a, b := pair(t)
-		left, right := newWorld(t), newWorld(t)
-		l, _ := left.run(a, nil)
-		r, _ := right.run(b, nil)
-		for i := range uint32(blocks) {
-			l.Send(request(i, 0, 16384))
-			r.Send(request(i, 16384, 16384))
-		}
-		for _, side := range []struct {
-			w *world
-			c *Conn
-		}{{left, l}, {right, r}} {
-			go func() {
-				for x := range side.w.got {
-					if x.Msg.ID == wire.Request {
-						side.c.Send(piece(x.Msg.Index, x.Msg.Begin, x.Msg.Length))
-					} else if x.Block && x.Msg.Index == blocks-1 {
-						close(side.w.started)
-						return
+	for kind, pair := range sockets {
+		t.Run(kind, func(t *testing.T) {
+			a, b := pair(t)
+			left, right := newWorld(t), newWorld(t)
+			l, _ := left.run(a, nil)
+			r, _ := right.run(b, nil)
+			for i := range uint32(blocks) {
+				l.Send(request(i, 0, 16384))
+				r.Send(request(i, 16384, 16384))
+			}
+			for _, side := range []struct {
+				w *world
+				c *Conn
+			}{{left, l}, {right, r}} {
+				go func() {
+					for x := range side.w.got {
+						if x.Msg.ID == wire.Request {
+							side.c.Send(piece(x.Msg.Index, x.Msg.Begin, x.Msg.Length))
+						} else if x.Block && x.Msg.Index == blocks-1 {
+							close(side.w.started)
+							return
+						}
 					}
+				}()
+			}
+			for _, w := range []*world{left, right} {
+				n := 0
+				for range w.started {
+					n++
 				}
-			}()
-		}
-		for _, w := range []*world{left, right} {
-			n := 0
-			for range w.started {
-				n++
+				if n != blocks {
+					t.Errorf("%d blocks of %d", n, blocks)
+				}
 			}
-			if n != blocks {
-				t.Errorf("%d blocks of %d", n, blocks)
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestUnsendDropsWhatHasNotBegunToLeave(t *testing.T) {

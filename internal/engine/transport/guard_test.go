@@ -100,12 +100,13 @@ func TestControlRefusesWhatItCanNotJudge(t *testing.T) {
 
 // serveHTTP starts a web server on loopback that says hello, or redirects.
 func serveHTTP(t *testing.T, redirect string) string {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if redirect != "" {
 			http.Redirect(w, r, redirect, http.StatusFound)
 			return
 		}
-		io.WriteString(w, "hello")
+		_, _ = io.WriteString(w, "hello")
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
@@ -113,6 +114,7 @@ func serveHTTP(t *testing.T, redirect string) string {
 
 // get fetches a URL under a guard.
 func get(t *testing.T, g *Guard, url string) error {
+	t.Helper()
 	tr := g.HTTPTransport()
 	t.Cleanup(tr.CloseIdleConnections)
 	r, err := (&http.Client{Transport: tr}).Get(url)

@@ -26,7 +26,9 @@ func (t *Transport) ours(hash metainfo.Hash) []byte {
 
 // greet does the handshake on a connection that we made.
 func (t *Transport) greet(conn net.Conn, hash metainfo.Hash) (*Peer, error) {
-	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, err
+	}
 	if _, err := conn.Write(t.ours(hash)); err != nil {
 		return nil, err
 	}
@@ -48,7 +50,9 @@ func (t *Transport) greet(conn net.Conn, hash metainfo.Hash) (*Peer, error) {
 // answer comes before the peer id is read: many peers wait for it (BEP 3,
 // "peer protocol").
 func (t *Transport) answer(conn net.Conn) (*Peer, error) {
-	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, err
+	}
 	var b [wire.HandshakeLen]byte
 	if _, err := io.ReadFull(conn, b[:wire.PreambleLen]); err != nil {
 		return nil, err
@@ -75,6 +79,6 @@ func (t *Transport) greeted(conn net.Conn, h wire.Handshake) (*Peer, error) {
 	if h.PeerID == t.cfg.PeerID {
 		return nil, ErrSelf
 	}
-	conn.SetDeadline(time.Time{})
+	_ = conn.SetDeadline(time.Time{}) // Fails only if the connection has ended, as its reader will find.
 	return &Peer{Conn: conn, InfoHash: h.InfoHash, PeerID: h.PeerID, Fast: h.Fast()}, nil
 }

@@ -50,8 +50,8 @@ func TestOutgoingHandshake(t *testing.T) {
 	for _, fast := range []bool{false, true} {
 		var sent [wire.HandshakeLen]byte
 		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here) }, func(c net.Conn) {
-			io.ReadFull(c, sent[:])
-			c.Write(handshake(here, them, fast))
+			_, _ = io.ReadFull(c, sent[:])
+			_, _ = c.Write(handshake(here, them, fast))
 		})
 		if err != nil || p.InfoHash != here || p.PeerID != them || p.Fast != fast {
 			t.Errorf("%+v, %v", p, err)
@@ -74,8 +74,8 @@ func TestOutgoingHandshakeRefuses(t *testing.T) {
 		"nothing":          {nil, io.EOF},
 	} {
 		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here) }, func(conn net.Conn) {
-			io.ReadFull(conn, make([]byte, wire.HandshakeLen))
-			conn.Write(c.says)
+			_, _ = io.ReadFull(conn, make([]byte, wire.HandshakeLen))
+			_, _ = conn.Write(c.says)
 		})
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %+v, %v, want %v", name, p, err, c.want)
@@ -88,9 +88,9 @@ func TestIncomingHandshakeAnswersBeforeThePeerID(t *testing.T) {
 	var answer [wire.HandshakeLen]byte
 	p, err := talk(bare().answer, func(c net.Conn) {
 		first := handshake(here, them, true)
-		c.Write(first[:wire.PreambleLen])
-		io.ReadFull(c, answer[:])
-		c.Write(first[wire.PreambleLen:])
+		_, _ = c.Write(first[:wire.PreambleLen])
+		_, _ = io.ReadFull(c, answer[:])
+		_, _ = c.Write(first[wire.PreambleLen:])
 	})
 	if err != nil || p.InfoHash != here || p.PeerID != them || !p.Fast {
 		t.Errorf("%+v, %v", p, err)
@@ -115,8 +115,8 @@ func TestIncomingHandshakeRefuses(t *testing.T) {
 		var answer bytes.Buffer
 		p, err := talk(bare().answer, func(conn net.Conn) {
 			read := make(chan struct{})
-			go func() { defer close(read); io.Copy(&answer, conn) }()
-			conn.Write(c.says)
+			go func() { defer close(read); _, _ = io.Copy(&answer, conn) }()
+			_, _ = conn.Write(c.says)
 			if !errors.Is(c.want, ErrSelf) {
 				conn.Close()
 			}
@@ -141,7 +141,7 @@ func TestHandshakesHaveADeadline(t *testing.T) {
 			begun := time.Now()
 			p, err := talk(side, func(c net.Conn) {
 				read := make(chan struct{})
-				go func() { defer close(read); io.Copy(io.Discard, c) }()
+				go func() { defer close(read); _, _ = io.Copy(io.Discard, c) }()
 				for _, b := range handshake(here, them, true) {
 					time.Sleep(time.Second)
 					if _, err := c.Write([]byte{b}); err != nil {

@@ -31,6 +31,7 @@ func loopback(port int) netip.AddrPort {
 
 // open starts a transport, and returns it and the callers that it accepts.
 func open(t *testing.T, change func(*Config)) (*Transport, <-chan *Peer) {
+	t.Helper()
 	callers := make(chan *Peer, 1000)
 	cfg := Config{
 		PortFirst: testPortFirst, PortLast: testPortLast, PeerID: us,
@@ -208,9 +209,9 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	go func() {
 		conn, err := l.Accept()
 		if err == nil {
-			io.ReadFull(conn, make([]byte, wire.HandshakeLen))
+			_, _ = io.ReadFull(conn, make([]byte, wire.HandshakeLen))
 			cancel()
-			io.Copy(io.Discard, conn) // Until the other side hangs up.
+			_, _ = io.Copy(io.Discard, conn) // Until the other side hangs up.
 			conn.Close()
 		}
 	}()
