@@ -62,7 +62,7 @@ func (s *screen) draw(lines ...string) {
 		b.WriteString(l + "\n")
 	}
 	s.lines = len(lines)
-	io.WriteString(s.out, b.String()) //nolint:errcheck // A terminal that is gone shows nothing.
+	fmt.Fprint(s.out, b.String())
 }
 
 // clear takes away what was drawn last.

@@ -40,7 +40,7 @@ func TestAnnounceReadsAReply(t *testing.T) {
 		if r.UserAgent() != userAgent {
 			t.Errorf("user agent %q", r.UserAgent())
 		}
-		io.WriteString(w, goodReply)
+		fmt.Fprint(w, goodReply)
 	})
 	r, err := newTestClient(t).Announce(t.Context(), u, Announce{})
 	if err != nil {
@@ -56,7 +56,7 @@ func TestUserInformationOfAURLIsSentAsBasicAuthorization(t *testing.T) {
 		if user, pass, ok := r.BasicAuth(); !ok || user != "me" || pass != "p@ss" {
 			t.Errorf("authorization %q %q", user, pass)
 		}
-		io.WriteString(w, goodReply)
+		fmt.Fprint(w, goodReply)
 	})
 	if _, err := newTestClient(t).Announce(t.Context(), strings.Replace(u, "http://", "http://me:p%40ss@", 1), Announce{}); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestGzipIsReadAndBounded(t *testing.T) {
 		write func(io.Writer)
 		err   string
 	}{
-		{"reply", func(w io.Writer) { io.WriteString(w, goodReply) }, ""},
+		{"reply", func(w io.Writer) { fmt.Fprint(w, goodReply) }, ""},
 		{"bomb", func(w io.Writer) {
 			for range 64 {
 				if _, err := w.Write(zeros); err != nil {
@@ -87,7 +87,7 @@ func TestGzipIsReadAndBounded(t *testing.T) {
 				w.Header().Set("Content-Encoding", "gzip")
 				z := gzip.NewWriter(w)
 				c.write(z)
-				z.Close()
+				_ = z.Close() // The client has hung up on the bomb.
 			})
 			_, err := newTestClient(t).Announce(t.Context(), u, Announce{})
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
@@ -104,7 +104,7 @@ func TestRepliesUpToTheLimitAreRead(t *testing.T) {
 		pad := size - len(head) - 1
 		head = fmt.Sprintf("d3:pad%d:", pad)
 		u := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, head+strings.Repeat("x", pad)+"e")
+			fmt.Fprint(w, head+strings.Repeat("x", pad)+"e")
 		})
 		_, err := newTestClient(t).Announce(t.Context(), u, Announce{})
 		if (err == nil) != (extra <= 0) {
@@ -121,7 +121,7 @@ func TestRedirectsAreFollowedToALimit(t *testing.T) {
 				http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, []int{301, 302, 303, 307, 308}[asked%5])
 				return
 			}
-			io.WriteString(w, goodReply)
+			fmt.Fprint(w, goodReply)
 		})
 		_, err := newTestClient(t).Announce(t.Context(), u, Announce{})
 		if (err == nil) != (n <= maxRedirects) {
@@ -149,7 +149,7 @@ func TestARefusalCountsWhateverTheStatus(t *testing.T) {
 	for _, status := range []int{200, 400, 403, 500} {
 		u := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
-			io.WriteString(w, "d14:failure reason12:unregistered8:retry in5:nevere")
+			fmt.Fprint(w, "d14:failure reason12:unregistered8:retry in5:nevere")
 		})
 		_, err := newTestClient(t).Announce(t.Context(), u, Announce{})
 		var refused *FailureError
@@ -198,7 +198,7 @@ var failing = map[string]http.HandlerFunc{
 	},
 	"cut": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, "d")
+		fmt.Fprint(w, "d")
 	},
 	"closed": func(w http.ResponseWriter, _ *http.Request) {
 		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
@@ -207,7 +207,7 @@ var failing = map[string]http.HandlerFunc{
 	},
 	"not HTTP": func(w http.ResponseWriter, r *http.Request) {
 		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-			io.WriteString(c, "what is "+r.URL.Path+"?\r\n\r\n")
+			fmt.Fprint(c, "what is "+r.URL.Path+"?\r\n\r\n")
 			c.Close()
 		}
 	},

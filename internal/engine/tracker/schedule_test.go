@@ -28,6 +28,7 @@ type script struct {
 
 func TestScheduleScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/schedule", func(t *testing.T, path string) {
+		t.Helper()
 		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		sc := &script{now: start, start: start, flying: map[string]attempt{}}
 		datadriven.RunTest(t, path, sc.run)
@@ -35,6 +36,7 @@ func TestScheduleScripts(t *testing.T) {
 }
 
 func (sc *script) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	switch d.Cmd {
 	case "new":
 		var tiers [][]string
@@ -89,6 +91,7 @@ func (sc *script) due() string {
 }
 
 func (sc *script) take(t *testing.T, d *datadriven.TestData) attempt {
+	t.Helper()
 	url := d.CmdArgs[0].Key
 	a, ok := sc.flying[url]
 	if !ok {
@@ -99,6 +102,7 @@ func (sc *script) take(t *testing.T, d *datadriven.TestData) attempt {
 }
 
 func (sc *script) answer(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	every, least, id := "30m", "1m", ""
 	d.MaybeScanArgs(t, "every", &every)
 	d.MaybeScanArgs(t, "min", &least)
@@ -119,6 +123,7 @@ func (sc *script) answer(t *testing.T, d *datadriven.TestData) string {
 }
 
 func (sc *script) fail(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
 	text, retry := "down", ""
 	d.MaybeScanArgs(t, "text", &text)
 	d.MaybeScanArgs(t, "retry", &retry)

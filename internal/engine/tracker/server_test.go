@@ -1,7 +1,6 @@
 package tracker
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -318,7 +317,7 @@ func TestSessionsFindEachOtherThroughTheServer(t *testing.T) {
 		})
 	}
 	leecher := start(1, 9)
-	defer leecher.Stop(context.Background())
+	defer leecher.Stop(t.Context())
 	<-announces
 	seed := start(2, 0)
 	if got, want := <-found, addrs("127.0.0.1:1001"); !slices.Equal(got, want) {
@@ -344,7 +343,7 @@ func TestSessionsFindEachOtherThroughTheServer(t *testing.T) {
 	if got := scraped(); !strings.Contains(got, "d8:completei1e10:downloadedi0e10:incompletei1ee") {
 		t.Errorf("scrape: %q", got)
 	}
-	seed.Stop(context.Background())
+	seed.Stop(t.Context())
 	if got := scraped(); !strings.Contains(got, "d8:completei0e10:downloadedi0e10:incompletei1ee") {
 		t.Errorf("scrape after the seed has stopped: %q", got)
 	}
