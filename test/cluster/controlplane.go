@@ -119,6 +119,23 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, er
 	return stdout.String(), nil
 }
 
+// WriteKubeconfig writes a kubeconfig file that stands alone, and connects as
+// whoever the token belongs to: "kubectl create token" makes one for a service
+// account.
+func (cp *ControlPlane) WriteKubeconfig(path, token string) error {
+	authority, err := os.ReadFile(cp.Config.CAFile)
+	if err != nil {
+		return err
+	}
+	const name = "torrent-operator-test"
+	return clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: cp.Config.Host, CertificateAuthorityData: authority}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: token}},
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
+		CurrentContext: name,
+	}, path)
+}
+
 // startServers starts etcd and kube-apiserver, and fills in how to reach them.
 func (cp *ControlPlane) startServers(ctx context.Context, assets string, k keys) error {
 	for range 3 {
@@ -158,7 +175,7 @@ func (cp *ControlPlane) startServers(ctx context.Context, assets string, k keys)
 		return err
 	}
 	cp.Kubeconfig = filepath.Join(cp.dir, "kubeconfig")
-	return writeKubeconfig(cp.Kubeconfig, cp.Config)
+	return cp.WriteKubeconfig(cp.Kubeconfig, k.token)
 }
 
 // startControllerManager starts kube-controller-manager once the API server
@@ -239,19 +256,4 @@ func makeKeys(dir string) (keys, error) {
 		return k, err
 	}
 	return k, os.WriteFile(k.accounts, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
-}
-
-// writeKubeconfig writes what config says as a file that stands alone.
-func writeKubeconfig(path string, config *rest.Config) error {
-	authority, err := os.ReadFile(config.CAFile)
-	if err != nil {
-		return err
-	}
-	const name = "torrent-operator-test"
-	return clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: config.Host, CertificateAuthorityData: authority}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: config.BearerToken}},
-		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
-		CurrentContext: name,
-	}, path)
 }

@@ -51,6 +51,20 @@ func TestStartServesAndStopLeavesNothing(t *testing.T) {
 		t.Errorf("kubectl version says %q, %v", version, err)
 	}
 
+	token, err := cp.Kubectl(t.Context(), "create", "token", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := cp.WriteKubeconfig(own, token); err != nil {
+		t.Fatal(err)
+	}
+	// The last --kubeconfig holds.
+	who, err := cp.Kubectl(t.Context(), "--kubeconfig", own, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+	if err != nil || who != "system:serviceaccount:default:default" {
+		t.Errorf("with the token of a service account one is %q, %v", who, err)
+	}
+
 	var pids []int
 	for _, p := range cp.processes {
 		pids = append(pids, p.PID())

@@ -24,6 +24,10 @@ const (
 	minSteps = 10
 	// patience bounds each wait, on a machine with other things to do.
 	patience = 2 * time.Minute
+	// operator is the name of the Deployment and of the service account in
+	// config/, namespace where they are.
+	operator  = "torrent-operator"
+	namespace = "torrent-operator-system"
 	// rate makes the download last about 45 s.
 	rate = "6Mi"
 )
@@ -47,11 +51,16 @@ func (d *demo) startControlPlane(ctx context.Context) error {
 		return err
 	}
 	d.undo(d.cp.Stop)
-	if _, err := d.cp.Kubectl(ctx, "apply", "-f", "config/crd/bases"); err != nil {
-		return err
-	}
-	if _, err := d.cp.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"); err != nil {
-		return err
+	// As on any cluster; but there is no node to run a Pod, so the operator
+	// runs as a process of this machine, with its own service account.
+	for _, args := range [][]string{
+		{"apply", "-k", "config/default"},
+		{"scale", "deployment", operator, "--namespace=" + namespace, "--replicas=0"},
+		{"wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"},
+	} {
+		if _, err := d.cp.Kubectl(ctx, args...); err != nil {
+			return err
+		}
 	}
 	version, err := d.cp.Kubectl(ctx, "version", "-o", "yaml")
 	if err != nil {
@@ -163,23 +172,31 @@ func (d *demo) seedersAtTracker(ctx context.Context) (int, error) {
 	return reply.Files[string(hash[:])].Complete, nil
 }
 
-func (d *demo) startOperator(context.Context) error {
+func (d *demo) startOperator(ctx context.Context) error {
 	if err := os.MkdirAll(d.volume(), 0o755); err != nil {
 		return err
 	}
+	token, err := d.cp.Kubectl(ctx, "create", "token", operator, "--namespace="+namespace, "--duration=24h")
+	if err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(d.dir, "operator.kubeconfig")
+	if err := d.cp.WriteKubeconfig(kubeconfig, token); err != nil {
+		return err
+	}
 	if err := d.launch("operator", nil, d.binary, "manager",
-		"--kubeconfig="+d.cp.Kubeconfig,
+		"--kubeconfig="+kubeconfig,
 		"--node-name="+node,
 		"--local-volume-root="+d.volumes(),
 		"--progress-min-interval=1s",
 		"--allow-cidrs=127.0.0.0/8",
-		"--leader-elect=false",
-		"--metrics-bind-address=127.0.0.1:0",
+		"--metrics-bind-address=0",
 		"--health-probe-bind-address=127.0.0.1:0",
+		"--log-format=text",
 	); err != nil {
 		return err
 	}
-	d.say("The operator runs, and may write below %s", d.volumes())
+	d.say("The operator runs with the rights of its service account, and may write below %s", d.volumes())
 	return nil
 }
 

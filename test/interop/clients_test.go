@@ -1,0 +1,197 @@
+//go:build interop
+
+package interop
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// client is a BitTorrent program in both of its roles.
+type client struct {
+	name string
+	// seed starts to serve the torrent from dir, where its content is.
+	seed func(t *testing.T, torrent, dir string) *process
+	// leech starts to download the torrent into dir.
+	leech func(t *testing.T, torrent, dir string) leecher
+	// dialed is set for a client that connects to no address of loopback that
+	// it has from a tracker, and so has to be connected to.
+	dialed bool
+}
+
+// leecher is a download that was started.
+type leecher struct {
+	*process
+	complete func(ctx context.Context) error // Waits until all of it has come.
+}
+
+// untilExit is a leecher that ends when it is complete.
+func untilExit(p *process) leecher { return leecher{p, p.wait} }
+
+var torrentOperator = client{
+	name: "torrent-operator",
+	seed: func(t *testing.T, torrent, dir string) *process {
+		return startDownload(t, "torrent-operator", torrent, dir, "--seed")
+	},
+	leech: func(t *testing.T, torrent, dir string) leecher {
+		return untilExit(startDownload(t, "torrent-operator", torrent, dir))
+	},
+}
+
+const (
+	python     = "/usr/bin/python3" // The system's own: Debian's libtorrent is of no use to another.
+	libtorrent = "testdata/libtorrent_peer.py"
+)
+
+var libtorrentClient = client{
+	name: "libtorrent",
+	seed: func(t *testing.T, torrent, dir string) *process {
+		return startLibtorrent(t, "seed", torrent, dir)
+	},
+	leech: func(t *testing.T, torrent, dir string) leecher {
+		return untilExit(startLibtorrent(t, "leech", torrent, dir))
+	},
+}
+
+func startLibtorrent(t *testing.T, role, torrent, dir string) *process {
+	return start(t, "libtorrent", []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))})
+}
+
+var aria2 = client{
+	name: "aria2",
+	seed: func(t *testing.T, torrent, dir string) *process {
+		return startAria2(t, torrent, dir, "--check-integrity=true", "--seed-ratio=0.0")
+	},
+	leech: func(t *testing.T, torrent, dir string) leecher {
+		return untilExit(startAria2(t, torrent, dir, "--seed-time=0"))
+	},
+}
+
+func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
+	argv := []string{
+		"aria2c", "--no-conf=true", "--interface=127.0.0.1", "--disable-ipv6=true",
+		"--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
+		"--file-allocation=none", "--console-log-level=notice", "--summary-interval=5", "--show-console-readout=false",
+		"--listen-port=" + strconv.Itoa(freePort(t)), "--dir=" + dir,
+	}
+	return start(t, "aria2", append(append(argv, more...), torrent))
+}
+
+var transmission = client{
+	name: "transmission",
+	seed: func(t *testing.T, torrent, dir string) *process {
+		return startTransmission(t, torrent, dir).process
+	},
+	leech:  startTransmission,
+	dialed: true,
+}
+
+// startTransmission starts a daemon that knows one torrent, and looks after
+// what is in dir already.
+func startTransmission(t *testing.T, torrent, dir string) leecher {
+	rpc, config := freePort(t), t.TempDir()
+	settings, err := json.Marshal(map[string]any{
+		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
+		"rpc-bind-address": "127.0.0.1", "rpc-port": rpc, "rpc-authentication-required": false,
+		"dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
+		"port-forwarding-enabled": false, "encryption": 0, "ratio-limit-enabled": false,
+		"preallocation": 0, "download-dir": dir, "message-level": 3,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(config, "settings.json"), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "transmission", []string{"transmission-daemon", "--foreground", "--config-dir", config})
+	remote := &transmissionRPC{url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
+	err = await(t.Context(), "transmission to answer", func() (bool, error) {
+		return remote.call(t.Context(), "session-get", nil, nil) == nil, nil
+	}, p)
+	if err == nil {
+		err = remote.call(t.Context(), "torrent-add", map[string]any{"filename": torrent, "download-dir": dir}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leecher{p, func(ctx context.Context) error {
+		return await(ctx, "transmission to complete", func() (bool, error) { return remote.complete(ctx) }, p)
+	}}
+}
+
+// transmissionRPC speaks transmission's JSON over HTTP.
+type transmissionRPC struct {
+	url, session string
+}
+
+// complete reports whether the daemon's one torrent is all there.
+func (r *transmissionRPC) complete(ctx context.Context) (bool, error) {
+	var reply struct {
+		Torrents []struct {
+			LeftUntilDone int64
+			PercentDone   float64
+			Error         int
+			ErrorString   string
+		}
+	}
+	fields := []string{"leftUntilDone", "percentDone", "error", "errorString"}
+	if err := r.call(ctx, "torrent-get", map[string]any{"fields": fields}, &reply); err != nil {
+		return false, err
+	}
+	if len(reply.Torrents) != 1 {
+		return false, fmt.Errorf("transmission has %d torrents and should have one", len(reply.Torrents))
+	}
+	torrent := reply.Torrents[0]
+	const localError = 3
+	if torrent.Error == localError {
+		return false, fmt.Errorf("transmission: %s", torrent.ErrorString)
+	}
+	return torrent.PercentDone == 1 && torrent.LeftUntilDone == 0, nil
+}
+
+// call calls a method; reply receives its result's arguments unless it is nil.
+func (r *transmissionRPC) call(ctx context.Context, method string, arguments, reply any) error {
+	body, err := json.Marshal(map[string]any{"method": method, "arguments": arguments})
+	if err != nil {
+		return err
+	}
+	resp, err := r.post(ctx, body)
+	if err == nil && resp.StatusCode == http.StatusConflict { // The first answer only gives the key of a session.
+		resp.Body.Close()
+		r.session = resp.Header.Get("X-Transmission-Session-Id")
+		resp, err = r.post(ctx, body)
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Result    string
+		Arguments any
+	}{Arguments: reply}
+	if err := json.Unmarshal(b, &answer); err != nil || answer.Result != "success" {
+		return fmt.Errorf("transmission answered %s to %s: %s", resp.Status, method, b)
+	}
+	return nil
+}
+
+func (r *transmissionRPC) post(ctx context.Context, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("X-Transmission-Session-Id", r.session)
+	return http.DefaultClient.Do(req)
+}
