@@ -45,7 +45,10 @@ type Session struct {
 	stop   sync.Once
 	flying sync.WaitGroup // Announces under way.
 
-	schedule *schedule // run's own until done is closed, then Stop's.
+	// The schedule, and until when it is not to hear again that peers are
+	// needed: run's own until done is closed, then Stop's.
+	schedule *schedule
+	deaf     time.Time
 
 	mu    sync.Mutex // Guards want.
 	want  wishes
@@ -85,8 +88,17 @@ func Start(cfg SessionConfig) *Session {
 }
 
 // NeedPeers says that more addresses would be useful now. Trackers are asked
-// again as early as their minimum intervals allow.
-func (s *Session) NeedPeers() { s.poke(func(w *wishes) { w.peers = true }) }
+// again as early as their minimum intervals allow. It may be called as often as
+// one likes.
+func (s *Session) NeedPeers() {
+	s.mu.Lock()
+	known := s.want.peers
+	s.want.peers = true
+	s.mu.Unlock()
+	if !known {
+		s.wake()
+	}
+}
 
 // Completed says that the download has just completed, which trackers are
 // told. It is not to be called for one that was complete from the start.
@@ -118,6 +130,10 @@ func (s *Session) poke(wish func(*wishes)) {
 	s.mu.Lock()
 	wish(&s.want)
 	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *Session) wake() {
 	select {
 	case s.poked <- struct{}{}:
 	default:
@@ -141,6 +157,9 @@ func (s *Session) run(ctx context.Context) {
 		}
 		s.publish()
 		timer.Stop()
+		if now := time.Now(); s.deaf.After(now) && (wake.IsZero() || s.deaf.Before(wake)) {
+			wake = s.deaf
+		}
 		if !wake.IsZero() {
 			timer.Reset(max(0, time.Until(wake)))
 		}
@@ -148,6 +167,7 @@ func (s *Session) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			s.grant(ctx, time.Now())
 		case <-s.poked:
 			s.grant(ctx, time.Now())
 		case o := <-outcomes:
@@ -160,7 +180,7 @@ func (s *Session) run(ctx context.Context) {
 func (s *Session) grant(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	want := s.want
-	s.want = wishes{}
+	s.want = wishes{peers: want.peers && now.Before(s.deaf)}
 	s.mu.Unlock()
 	if want.completed {
 		s.schedule.completed = true
@@ -168,7 +188,8 @@ func (s *Session) grant(ctx context.Context, now time.Time) {
 	if want.extra != nil {
 		s.part(ctx, s.schedule.setExtra(*want.extra))
 	}
-	if want.peers {
+	if want.peers && !now.Before(s.deaf) {
+		s.deaf = now.Add(needEvery)
 		s.schedule.needPeers(now)
 	}
 }

@@ -123,6 +123,24 @@ func TestPeersInNeedBringAnAnnounceForward(t *testing.T) {
 	})
 }
 
+func TestANeedIsHeardHoweverOftenItIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := startSession(SessionConfig{Tiers: [][]string{{"http://a.example/"}, {"http://b.example/"}}},
+			func(host string, _ url.Values) (string, error) {
+				time.Sleep(300 * time.Millisecond) // The need is said before there is an answer, and after.
+				return "d8:intervali1800ee", nil
+			})
+		for range 1000 {
+			s.NeedPeers()
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		expect(t, f.take(), "0s a.example started left=7", "1s b.example started left=7")
+		s.Stop(t.Context())
+	})
+}
+
 func TestBEP12ASessionFallsBackToTheNextTier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f := startSession(SessionConfig{Tiers: [][]string{{"http://down.example/secretkey"}, {"http://up.example/"}}},
