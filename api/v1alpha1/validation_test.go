@@ -102,76 +102,81 @@ func TestValidObjects(t *testing.T) {
 	}
 }
 
+// What the messages of several refusals have in common.
+const (
+	isURL     = "address must be an http:// or https:// URL of a .torrent file"
+	isTracker = "a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
+	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
+	isPath    = "no '..', no '.', no '//' and no '/' at its end"
+	isName    = "path must have names of at most 255 characters, without control characters"
+	isRate    = "must be between 1 and 1P bytes"
+)
+
+// refused are specs, and what the person who wrote them is told.
+var refused = map[string]struct{ spec, message string }{
+	"no source":            {"volume: {claimName: data}", "spec.source: Required value"},
+	"no volume":            {"source: {url: {address: 'https://example.org/a'}}", "spec.volume: Required value"},
+	"empty source":         {withSource("{}"), "exactly one of the fields in [url metainfoFrom] must be set"},
+	"two sources":          {withSource("{url: {address: 'https://e.org/a'}, metainfoFrom: {secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [url metainfoFrom] must be set"},
+	"a source to come":     {withSource("{magnet: 'magnet:?xt=urn:btih:00'}"), "unknown field"},
+	"ftp":                  {withSource("{url: {address: 'ftp://example.org/a.torrent'}}"), isURL},
+	"no scheme":            {withSource("{url: {address: 'example.org/a.torrent'}}"), isURL},
+	"no host":              {withSource("{url: {address: 'https:///a.torrent'}}"), isURL},
+	"password in a URL":    {withSource("{url: {address: 'https://me:secret@example.org/a.torrent'}}"), "put an Authorization header into a Secret and name it in headersSecretRef"},
+	"URL too long":         {withSource("{url: {address: 'https://example.org/" + strings.Repeat("a", 2048) + "'}}"), "may not be more than 2048"},
+	"sha256 not hex":       {withURL("sha256: '" + strings.Repeat("x", 64) + "'"), "sha256 must be 64 hexadecimal digits, as sha256sum prints them"},
+	"sha256 of SHA-1":      {withURL("sha256: '" + strings.Repeat("a", 40) + "'"), "spec.source.url.sha256"},
+	"no key":               {withSource("{metainfoFrom: {configMapKeyRef: {name: a}}}"), "key: Required value"},
+	"odd key":              {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: 'a/b'}}}"), "key must be a key of the object"},
+	"odd name":             {withSource("{metainfoFrom: {secretKeyRef: {name: A_b, key: k}}}"), "name must be the name of an object"},
+	"odd name of headers":  {withURL("headersSecretRef: {name: A_b}"), "name must be the name of an object"},
+	"neither map nor key":  {withSource("{metainfoFrom: {}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
+	"both map and secret":  {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: b}, secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
+	"no claim":             {withVolume("{path: a}"), "claimName: Required value"},
+	"odd claim":            {withVolume("{claimName: My_Data}"), "claimName must be the name of a PersistentVolumeClaim"},
+	"absolute path":        {withVolume("{claimName: data, path: /etc}"), "path must be relative to the root of the claim: remove the leading '/'"},
+	"path that leads out":  {withVolume("{claimName: data, path: a/../../b}"), isPath},
+	"path of the parent":   {withVolume("{claimName: data, path: ..}"), isPath},
+	"path of a dot":        {withVolume("{claimName: data, path: .}"), isPath},
+	"path with a hole":     {withVolume("{claimName: data, path: a//b}"), isPath},
+	"path with an end":     {withVolume("{claimName: data, path: a/}"), isPath},
+	"empty path":           {withVolume("{claimName: data, path: ''}"), "spec.volume.path"},
+	"name too long":        {withVolume("{claimName: data, path: 'a/" + strings.Repeat("x", 256) + "'}"), isName},
+	"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
+	"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
+	"UDP tracker":          {with("discovery: {trackers: ['udp://t.example:6969/announce']}"), isTracker},
+	"tracker without host": {with("discovery: {trackers: ['http://']}"), isTracker},
+	"not a tracker":        {with("discovery: {trackers: ['t.example']}"), isTracker},
+	"tracker twice":        {with("discovery: {trackers: ['http://t/a', 'http://t/a']}"), "Duplicate value"},
+	"too many trackers":    {with("discovery: {trackers: [" + manyTrackers(65) + "]}"), "must have at most 64 items"},
+	"peer without port":    {with("discovery: {peers: ['10.0.0.1']}"), isPeer},
+	"peer with port 0":     {with("discovery: {peers: ['10.0.0.1:0']}"), isPeer},
+	"peer with port 65536": {with("discovery: {peers: ['10.0.0.1:65536']}"), isPeer},
+	"bare IPv6 peer":       {with("discovery: {peers: ['2001:db8::7:6881']}"), isPeer},
+	"not quite IPv6":       {with("discovery: {peers: ['[2001:db8:::7]:6881']}"), isPeer},
+	"peer as a URL":        {with("discovery: {peers: ['http://a:80']}"), isPeer},
+	"hash not hex":         {with("verification: {infoHash: '" + strings.Repeat("z", 40) + "'}"), "infoHash must be a v1 info hash: 40 hexadecimal digits"},
+	"ratio without ratio":  {with("seeding: {policy: Ratio}"), "policy Ratio needs ratioPercent, for example 150"},
+	"ratio without policy": {with("seeding: {ratioPercent: 150}"), "ratioPercent needs policy Ratio: set the policy or remove ratioPercent"},
+	"time without time":    {with("seeding: {policy: Duration, ratioPercent: 3}"), "policy Duration needs durationSeconds, for example 3600"},
+	"time without policy":  {with("seeding: {policy: Forever, durationSeconds: 3}"), "durationSeconds needs policy Duration: set the policy or remove durationSeconds"},
+	"unknown policy":       {with("seeding: {policy: Always}"), `supported values: "None", "Ratio", "Duration", "Forever"`},
+	"ratio 0":              {with("seeding: {policy: Ratio, ratioPercent: 0}"), "should be greater than or equal to 1"},
+	"limit 0":              {with("limits: {downloadBytesPerSecond: 0}"), isRate + ", for example 100Mi (to stop a download set suspend)"},
+	"limit below 0":        {with("limits: {uploadBytesPerSecond: -5}"), isRate},
+	"part of a byte":       {with("limits: {uploadBytesPerSecond: 100m}"), isRate},
+	"more than anything":   {with("limits: {downloadBytesPerSecond: 100E}"), isRate},
+	"limit of many digits": {with("limits: {downloadBytesPerSecond: '" + strings.Repeat("0", 40) + "1'}"), isRate},
+	"no number":            {with("limits: {downloadBytesPerSecond: fast}"), "downloadBytesPerSecond"},
+	"too many peers":       {with("limits: {maxPeers: 1001}"), "should be less than or equal to 1000"},
+	"negative stall time":  {with("retry: {stallTimeoutSeconds: -1}"), "should be greater than or equal to 0"},
+	"unknown disposal":     {with("deletionPolicy: Recycle"), `supported values: "Retain", "Delete"`},
+	"unknown field":        {with("sedding: {}"), "unknown field"},
+}
+
 func TestInvalidObjectsSayWhatToDo(t *testing.T) {
 	a := newAPIServer(t)
-	const (
-		isURL     = "address must be an http:// or https:// URL of a .torrent file"
-		isTracker = "a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
-		isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
-		isPath    = "no '..', no '.', no '//' and no '/' at its end"
-		isName    = "path must have names of at most 255 characters, without control characters"
-		isRate    = "must be between 1 and 1P bytes"
-	)
-	for name, c := range map[string]struct{ spec, message string }{
-		"no source":            {"volume: {claimName: data}", "spec.source: Required value"},
-		"no volume":            {"source: {url: {address: 'https://example.org/a'}}", "spec.volume: Required value"},
-		"empty source":         {withSource("{}"), "exactly one of the fields in [url metainfoFrom] must be set"},
-		"two sources":          {withSource("{url: {address: 'https://e.org/a'}, metainfoFrom: {secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [url metainfoFrom] must be set"},
-		"a source to come":     {withSource("{magnet: 'magnet:?xt=urn:btih:00'}"), "unknown field"},
-		"ftp":                  {withSource("{url: {address: 'ftp://example.org/a.torrent'}}"), isURL},
-		"no scheme":            {withSource("{url: {address: 'example.org/a.torrent'}}"), isURL},
-		"no host":              {withSource("{url: {address: 'https:///a.torrent'}}"), isURL},
-		"password in a URL":    {withSource("{url: {address: 'https://me:secret@example.org/a.torrent'}}"), "put an Authorization header into a Secret and name it in headersSecretRef"},
-		"URL too long":         {withSource("{url: {address: 'https://example.org/" + strings.Repeat("a", 2048) + "'}}"), "may not be more than 2048"},
-		"sha256 not hex":       {withURL("sha256: '" + strings.Repeat("x", 64) + "'"), "sha256 must be 64 hexadecimal digits, as sha256sum prints them"},
-		"sha256 of SHA-1":      {withURL("sha256: '" + strings.Repeat("a", 40) + "'"), "spec.source.url.sha256"},
-		"no key":               {withSource("{metainfoFrom: {configMapKeyRef: {name: a}}}"), "key: Required value"},
-		"odd key":              {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: 'a/b'}}}"), "key must be a key of the object"},
-		"odd name":             {withSource("{metainfoFrom: {secretKeyRef: {name: A_b, key: k}}}"), "name must be the name of an object"},
-		"odd name of headers":  {withURL("headersSecretRef: {name: A_b}"), "name must be the name of an object"},
-		"neither map nor key":  {withSource("{metainfoFrom: {}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
-		"both map and secret":  {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: b}, secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
-		"no claim":             {withVolume("{path: a}"), "claimName: Required value"},
-		"odd claim":            {withVolume("{claimName: My_Data}"), "claimName must be the name of a PersistentVolumeClaim"},
-		"absolute path":        {withVolume("{claimName: data, path: /etc}"), "path must be relative to the root of the claim: remove the leading '/'"},
-		"path that leads out":  {withVolume("{claimName: data, path: a/../../b}"), isPath},
-		"path of the parent":   {withVolume("{claimName: data, path: ..}"), isPath},
-		"path of a dot":        {withVolume("{claimName: data, path: .}"), isPath},
-		"path with a hole":     {withVolume("{claimName: data, path: a//b}"), isPath},
-		"path with an end":     {withVolume("{claimName: data, path: a/}"), isPath},
-		"empty path":           {withVolume("{claimName: data, path: ''}"), "spec.volume.path"},
-		"name too long":        {withVolume("{claimName: data, path: 'a/" + strings.Repeat("x", 256) + "'}"), isName},
-		"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
-		"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
-		"UDP tracker":          {with("discovery: {trackers: ['udp://t.example:6969/announce']}"), isTracker},
-		"tracker without host": {with("discovery: {trackers: ['http://']}"), isTracker},
-		"not a tracker":        {with("discovery: {trackers: ['t.example']}"), isTracker},
-		"tracker twice":        {with("discovery: {trackers: ['http://t/a', 'http://t/a']}"), "Duplicate value"},
-		"too many trackers":    {with("discovery: {trackers: [" + manyTrackers(65) + "]}"), "must have at most 64 items"},
-		"peer without port":    {with("discovery: {peers: ['10.0.0.1']}"), isPeer},
-		"peer with port 0":     {with("discovery: {peers: ['10.0.0.1:0']}"), isPeer},
-		"peer with port 65536": {with("discovery: {peers: ['10.0.0.1:65536']}"), isPeer},
-		"bare IPv6 peer":       {with("discovery: {peers: ['2001:db8::7:6881']}"), isPeer},
-		"not quite IPv6":       {with("discovery: {peers: ['[2001:db8:::7]:6881']}"), isPeer},
-		"peer as a URL":        {with("discovery: {peers: ['http://a:80']}"), isPeer},
-		"hash not hex":         {with("verification: {infoHash: '" + strings.Repeat("z", 40) + "'}"), "infoHash must be a v1 info hash: 40 hexadecimal digits"},
-		"ratio without ratio":  {with("seeding: {policy: Ratio}"), "policy Ratio needs ratioPercent, for example 150"},
-		"ratio without policy": {with("seeding: {ratioPercent: 150}"), "ratioPercent needs policy Ratio: set the policy or remove ratioPercent"},
-		"time without time":    {with("seeding: {policy: Duration, ratioPercent: 3}"), "policy Duration needs durationSeconds, for example 3600"},
-		"time without policy":  {with("seeding: {policy: Forever, durationSeconds: 3}"), "durationSeconds needs policy Duration: set the policy or remove durationSeconds"},
-		"unknown policy":       {with("seeding: {policy: Always}"), `supported values: "None", "Ratio", "Duration", "Forever"`},
-		"ratio 0":              {with("seeding: {policy: Ratio, ratioPercent: 0}"), "should be greater than or equal to 1"},
-		"limit 0":              {with("limits: {downloadBytesPerSecond: 0}"), isRate + ", for example 100Mi (to stop a download set suspend)"},
-		"limit below 0":        {with("limits: {uploadBytesPerSecond: -5}"), isRate},
-		"part of a byte":       {with("limits: {uploadBytesPerSecond: 100m}"), isRate},
-		"more than anything":   {with("limits: {downloadBytesPerSecond: 100E}"), isRate},
-		"limit of many digits": {with("limits: {downloadBytesPerSecond: '" + strings.Repeat("0", 40) + "1'}"), isRate},
-		"no number":            {with("limits: {downloadBytesPerSecond: fast}"), "downloadBytesPerSecond"},
-		"too many peers":       {with("limits: {maxPeers: 1001}"), "should be less than or equal to 1000"},
-		"negative stall time":  {with("retry: {stallTimeoutSeconds: -1}"), "should be greater than or equal to 0"},
-		"unknown disposal":     {with("deletionPolicy: Recycle"), `supported values: "Retain", "Delete"`},
-		"unknown field":        {with("sedding: {}"), "unknown field"},
-	} {
+	for name, c := range refused {
 		t.Run(name, func(t *testing.T) {
 			_, errs := a.admit(object(t, c.spec), nil)
 			if len(errs) == 0 {
