@@ -124,12 +124,11 @@ func (f *Fake) Ensure(_ context.Context, id download.ID, r download.Request) err
 		p.CompletedAt = completed
 	}
 	f.show(id, run, p)
-	at := place{id.Namespace, r.Volume}
-	if _, there := f.data[at]; verify || !there {
-		f.data[at] = true
-	}
-	if r.ResolveOnly || run.progress.BytesVerified == 0 {
-		delete(f.data, at)
+	if p.BytesVerified > 0 {
+		at := place{id.Namespace, r.Volume}
+		if _, there := f.data[at]; verify || !there {
+			f.data[at] = true
+		}
 	}
 	return nil
 }
