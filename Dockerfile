@@ -7,7 +7,6 @@
 # linux/amd64,linux/arm64. The build runs on the machine's own architecture and
 # crosses over.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
-ARG VERSION=dev
 ARG TARGETOS=linux
 ARG TARGETARCH
 WORKDIR /src
@@ -16,7 +15,7 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/torrent-operator .
+    go build -trimpath -ldflags "-s -w" -o /out/torrent-operator .
 
 FROM gcr.io/distroless/static:nonroot
 ARG VERSION=dev
