@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+)
+
+var (
+	// ErrDuplicate is returned by [Engine.Add] for a torrent that runs
+	// already with the same folder.
+	ErrDuplicate = errors.New("this torrent is already running in this folder")
+	// ErrClosed is returned by [Engine.Add] after [Engine.Close].
+	ErrClosed = errors.New("the engine is closed")
+	// ErrPort is wrapped by the error of [New] when no port of the range is free.
+	ErrPort = transport.ErrPort
+)
+
+// defaultAssembly is the memory budget for pieces in assembly, in bytes.
+const defaultAssembly = 64 << 20
+
+// peerIDPrefix identifies this client and its version (BEP 20, Azureus style).
+const peerIDPrefix = "-TO0100-"
+
+// Config is what all torrents of an engine share. The zero value is useful.
+type Config struct {
+	// PortFirst and PortLast bound the TCP port listened on: the first free
+	// one is taken. Both zero means 6881–6889 (BEP 3).
+	PortFirst, PortLast int
+	Listen              []netip.Addr // Addresses to listen on; nil is all of both families.
+	AssemblyBytes       int64        // Budget for pieces in assembly; 0 is 64 MiB.
+
+	// DownloadBytesPerSecond and UploadBytesPerSecond bound the payload of
+	// the whole engine; 0 is no limit.
+	DownloadBytesPerSecond, UploadBytesPerSecond int64
+
+	Guard            *transport.Guard // Which addresses may be dialed; nil is all.
+	Logger           *slog.Logger     // nil is silence.
+	ProgressInterval time.Duration    // Between snapshots of a torrent; 0 is one second.
+}
+
+// Engine runs any number of torrents over one listener, one memory budget and
+// one set of disk workers. Its methods may be called from any goroutine.
+type Engine struct {
+	cfg      Config
+	log      *slog.Logger
+	peerID   [20]byte
+	disk     *disk.Disk
+	net      *transport.Transport
+	http     *http.Transport
+	tracker  *tracker.Client
+	down, up *rate.Limiter
+
+	mu       sync.Mutex
+	closed   bool
+	torrents map[metainfo.Hash][]*Torrent // More than one when a torrent is wanted in several folders.
+}
+
+// New starts an engine: it listens for peers and waits for torrents. The error
+// wraps [ErrPort] if no port is free.
+func New(cfg Config) (*Engine, error) {
+	if cfg.PortFirst == 0 && cfg.PortLast == 0 {
+		cfg.PortFirst, cfg.PortLast = 6881, 6889
+	}
+	if cfg.AssemblyBytes == 0 {
+		cfg.AssemblyBytes = defaultAssembly
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.ProgressInterval == 0 {
+		cfg.ProgressInterval = time.Second
+	}
+	e := &Engine{
+		cfg:      cfg,
+		log:      cfg.Logger,
+		http:     cfg.Guard.HTTPTransport(),
+		down:     newLimiter(cfg.DownloadBytesPerSecond),
+		up:       newLimiter(cfg.UploadBytesPerSecond),
+		torrents: map[metainfo.Hash][]*Torrent{},
+	}
+	copy(e.peerID[:], peerIDPrefix)
+	const letters = "0123456789abcdefghijklmnopqrstuvwxyz"
+	rand.Read(e.peerID[len(peerIDPrefix):])
+	for i := len(peerIDPrefix); i < len(e.peerID); i++ {
+		e.peerID[i] = letters[int(e.peerID[i])%len(letters)]
+	}
+	var err error
+	e.net, err = transport.Listen(transport.Config{
+		PortFirst: cfg.PortFirst, PortLast: cfg.PortLast, Addrs: cfg.Listen,
+		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Known: e.known,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.disk = disk.New(disk.Options{Pool: block.NewPool(cfg.AssemblyBytes)})
+	e.tracker = tracker.NewClient(e.http)
+	return e, nil
+}
+
+// Port returns the TCP port on which the engine accepts peers.
+func (e *Engine) Port() int { return e.net.Port() }
+
+// HTTPTransport returns the transport for what a torrent's owner names, such
+// as a metainfo URL: it obeys the engine's guard.
+func (e *Engine) HTTPTransport() *http.Transport { return e.http }
+
+// Spec is one torrent to be downloaded and served.
+type Spec struct {
+	Metainfo *metainfo.Metainfo
+	Dir      string // An existing folder that is trusted as a place to write to.
+	Path     string // Slash-separated path below Dir that receives the files; made if missing. No symlink in it leads out of Dir.
+	Owner    string // Written into the lock file, to tell who holds the folder.
+
+	Trackers []string // Added to the torrent's own, one tier each.
+	Peers    []string // host:port, added to those found.
+	Seeding  download.Seeding
+	Limits   download.Limits
+
+	Preallocate  bool          // Reserve the space of all files first.
+	Verify       bool          // Hash all data that is there already, trust no journal.
+	StallTimeout time.Duration // No byte for so long is download.StateStalled; 0 is never.
+
+	BytesUploaded int64     // Sent by earlier runs.
+	CompletedAt   time.Time // When an earlier run completed; zero if none did.
+}
+
+// Add starts a torrent. It returns at once: opening and checking files goes on
+// behind and shows in [Torrent.Progress], and so does whatever goes wrong
+// there.
+func (e *Engine) Add(s Spec) (*Torrent, error) {
+	if s.Metainfo == nil || s.Dir == "" {
+		return nil, errors.New("a torrent needs its metainfo and a folder")
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	hash := s.Metainfo.InfoHash
+	for _, t := range e.torrents[hash] {
+		if t.spec.Dir == s.Dir && t.spec.Path == s.Path {
+			return nil, fmt.Errorf("%w: %s in %s", ErrDuplicate, s.Metainfo.Info.Name, s.Dir)
+		}
+	}
+	t := newTorrent(e, s)
+	e.torrents[hash] = append(e.torrents[hash], t)
+	go t.run()
+	return t, nil
+}
+
+// Close stops all torrents as [Torrent.Stop] does, all at once, and then the
+// engine itself. It returns early, with ctx's error, only if ctx ends; what
+// runs then ends behind.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	running := slices.Concat(slices.Collect(maps.Values(e.torrents))...)
+	e.mu.Unlock()
+	for _, t := range running {
+		t.cancel()
+	}
+	var err error
+	for _, t := range running {
+		err = errors.Join(err, t.Stop(ctx))
+	}
+	e.net.Close()
+	if err == nil {
+		e.disk.Close()
+	}
+	e.http.CloseIdleConnections()
+	return err
+}
+
+// forget is called by a torrent's goroutine as its last act.
+func (e *Engine) forget(t *Torrent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	hash := t.spec.Metainfo.InfoHash
+	rest := slices.DeleteFunc(e.torrents[hash], func(o *Torrent) bool { return o == t })
+	if len(rest) == 0 {
+		delete(e.torrents, hash)
+	} else {
+		e.torrents[hash] = rest
+	}
+}
+
+// serving returns a session that takes connections for hash, or nil.
+func (e *Engine) serving(hash metainfo.Hash) *session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.torrents[hash] {
+		if s := t.session.Load(); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// Erase removes what a download of m into path below dir has made: its own files, their
+// folders if they are empty then, and its resume state. The torrent must not
+// be running. What is gone already is no error.
+func Erase(dir, path string, m *metainfo.Metainfo) error {
+	return disk.Erase(dir, path, m.Info, m.InfoHash)
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+)
+
+// inboxRoom is how many events may wait before connections have to. A burst
+// is at most 64 events, so it is far above what a busy torrent's goroutine
+// leaves behind, and a few hundred kilobytes at worst.
+const inboxRoom = 4096
+
+// inbox is the one way into a torrent's goroutine: a list of events that is
+// handed over whole, so a busy torrent handles large batches and an idle one
+// answers at once.
+type inbox struct {
+	ready chan struct{} // Capacity 1; a token while events wait.
+
+	mu     sync.Mutex
+	room   sync.Cond // Signalled when the list was taken or the inbox closed.
+	events []swarm.Event
+	closed bool
+}
+
+func newInbox() *inbox {
+	b := &inbox{ready: make(chan struct{}, 1)}
+	b.room.L = &b.mu
+	return b
+}
+
+// post adds an event and never waits. Its callers are bounded by the effects
+// that they answer. After close it does nothing.
+func (b *inbox) post(e swarm.Event) {
+	b.mu.Lock()
+	if !b.closed {
+		b.events = append(b.events, e)
+	}
+	b.mu.Unlock()
+	b.signal()
+}
+
+// deliver adds what a connection received and waits while the inbox is full.
+func (b *inbox) deliver(p swarm.Peer, burst []peerconn.Received) {
+	b.mu.Lock()
+	for len(b.events) >= inboxRoom && !b.closed {
+		b.room.Wait()
+	}
+	if !b.closed {
+		for i := range burst {
+			b.events = append(b.events, received(p, &burst[i]))
+		}
+	}
+	b.mu.Unlock()
+	b.signal()
+}
+
+func received(p swarm.Peer, r *peerconn.Received) swarm.Event {
+	e := swarm.Event{Kind: swarm.Received, Peer: p, Msg: r.Msg}
+	switch {
+	case r.Block:
+		e.Kind, e.Fresh = swarm.Block, r.Fresh
+	case r.Sent:
+		e.Kind = swarm.Sent
+	}
+	return e
+}
+
+// take returns all waiting events and keeps spare, the list that was taken
+// before, to be filled next.
+func (b *inbox) take(spare []swarm.Event) []swarm.Event {
+	clear(spare) // So that it pins no payloads.
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	events := b.events
+	b.events = spare[:0]
+	b.room.Broadcast()
+	return events
+}
+
+// close lets everybody who waits go on; what comes later is dropped.
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.room.Broadcast()
+	b.mu.Unlock()
+}
+
+func (b *inbox) signal() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+)
+
+// links holds the open connections of a session. The torrent's goroutine
+// reads it; those who dial and accept add to it.
+type links struct {
+	mu     sync.Mutex
+	last   swarm.Peer
+	open   map[swarm.Peer]*link
+	closed bool
+}
+
+// link is one connection of a session, and what its reader delivers to.
+type link struct {
+	s    *session
+	peer swarm.Peer
+	conn *peerconn.Conn
+}
+
+func (ls *links) get(p swarm.Peer) *link {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.open[p]
+}
+
+// add numbers a new link. It returns false if the session takes no more.
+func (ls *links) add(l *link, wg *sync.WaitGroup) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.closed {
+		return false
+	}
+	wg.Add(1)
+	ls.last++
+	l.peer = ls.last
+	ls.open[l.peer] = l
+	return true
+}
+
+func (ls *links) remove(p swarm.Peer) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	delete(ls.open, p)
+}
+
+// close ends all connections and lets no new ones in.
+func (ls *links) close() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.closed = true
+	for _, l := range ls.open {
+		l.conn.Close("stopped")
+	}
+}
+
+// Claim, Commit, Abandon and Deliver make a link the sink of its connection.
+
+// Claim implements [peerconn.Sink].
+func (l *link) Claim(index, begin, length uint32) []byte {
+	return l.s.store.Claim(index, begin, length)
+}
+
+// Commit implements [peerconn.Sink].
+func (l *link) Commit(index, begin uint32) bool { return l.s.store.Commit(index, begin) }
+
+// Abandon implements [peerconn.Sink].
+func (l *link) Abandon(index, begin uint32) { l.s.store.Abandon(index, begin) }
+
+// Deliver implements [peerconn.Sink].
+func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) { l.s.inbox.deliver(l.peer, burst) }
+
+// dial connects to addr without making the torrent's goroutine wait.
+func (s *session) dial(addr netip.AddrPort) {
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		p, err := s.t.engine.net.Dial(s.ctx, addr, s.t.spec.Metainfo.InfoHash)
+		if err == nil {
+			err = s.serve(p, false)
+		}
+		if err != nil {
+			s.log.Debug("could not connect to a peer", "peer", addr, "error", err)
+			s.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr})
+		}
+	}()
+}
+
+var errStopped = errors.New("the torrent is being stopped")
+
+// serve runs a connection whose handshake is done until it ends. An error
+// means that it never became a link.
+func (s *session) serve(p *transport.Peer, incoming bool) error {
+	l := &link{s: s}
+	l.conn = peerconn.New(peerconn.Config{
+		Conn: p.Conn, Sink: l, Source: s.store, Fast: p.Fast, Pieces: s.info.PieceCount(),
+		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
+		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
+	})
+	if !s.links.add(l, &s.work) {
+		p.Conn.Close()
+		return errStopped
+	}
+	defer s.work.Done()
+	s.inbox.post(swarm.Event{
+		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID, Fast: p.Fast, Incoming: incoming,
+	})
+	err := l.conn.Run(s.ctx)
+	s.links.remove(l.peer)
+	s.log.Debug("a connection ended", "peer", p.Addr, "error", err)
+	s.inbox.post(swarm.Event{Kind: swarm.Gone, Peer: l.peer})
+	return nil
+}
+
+// known is asked by the transport for which torrents it may answer a caller.
+func (e *Engine) known(hash metainfo.Hash) bool { return e.serving(hash) != nil }
+
+// accept is called by the transport for each caller whose handshake is done,
+// on a goroutine of its own.
+func (e *Engine) accept(p *transport.Peer) {
+	s := e.serving(p.InfoHash)
+	if s == nil {
+		p.Conn.Close()
+		return
+	}
+	_ = s.serve(p, true) // An error only says that the session has just ended.
+}
+
+// found hands addresses that a tracker named to the swarm. It is called from
+// the tracker session's goroutine.
+func (s *session) found(addrs []netip.AddrPort) {
+	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs})
+}
+
+// findPeers resolves peers that a person named, and hands them to the swarm.
+func (s *session) findPeers(hostPorts []string) {
+	for _, hp := range hostPorts {
+		s.work.Add(1)
+		go func() {
+			defer s.work.Done()
+			addrs, err := resolve(s.ctx, hp)
+			if err != nil {
+				s.log.Warn("can't resolve a peer's address", "peer", hp, "error", err)
+			}
+			s.found(addrs)
+		}()
+	}
+}
+
+func resolve(ctx context.Context, hostPort string) ([]netip.AddrPort, error) {
+	host, portText, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addrs := make([]netip.AddrPort, 0, len(ips))
+	for _, ip := range ips {
+		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+	}
+	return addrs, err
+}

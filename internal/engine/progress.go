@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	crand "crypto/rand"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+)
+
+// PeerInfo is what a person may want to know of one connected peer.
+type PeerInfo struct {
+	Addr     netip.AddrPort `json:"addr"`
+	Client   string         `json:"client"` // As its peer ID says (BEP 20).
+	Incoming bool           `json:"incoming"`
+	Seed     bool           `json:"seed"` // It has every piece.
+
+	DownloadBytesPerSecond int64 `json:"downloadBytesPerSecond"` // From it to us.
+	UploadBytesPerSecond   int64 `json:"uploadBytesPerSecond"`   // From us to it.
+
+	AmChoking      bool `json:"amChoking"`
+	AmInterested   bool `json:"amInterested"`
+	PeerChoking    bool `json:"peerChoking"`
+	PeerInterested bool `json:"peerInterested"`
+}
+
+// firstProgress is what is known before any file is opened.
+func firstProgress(s Spec) *download.Progress {
+	m := s.Metainfo
+	return &download.Progress{
+		At: time.Now(), State: download.StateChecking,
+		InfoHash: m.InfoHash.String(), Name: m.Info.Name,
+		BytesTotal: m.Info.PayloadLength(), BytesUploaded: s.BytesUploaded,
+		CompletedAt: s.CompletedAt,
+		Pieces: download.Pieces{
+			Length: m.Info.PieceLength, Total: m.Info.PieceCount(),
+			Have: bitfield.New(m.Info.PieceCount()).Bytes(),
+		},
+	}
+}
+
+// amend replaces the snapshot by a changed copy.
+func (t *Torrent) amend(change func(*download.Progress)) {
+	t.publishing.Lock()
+	p := *t.progress.Load()
+	change(&p)
+	p.At = time.Now()
+	t.progress.Store(&p)
+	t.publishing.Unlock()
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// checked shows how far a check of files has come.
+func (t *Torrent) checked(done, total int64) {
+	if p := t.Progress(); total > 0 && time.Since(p.At) >= t.engine.cfg.ProgressInterval {
+		t.amend(func(p *download.Progress) { p.Checked = float64(done) / float64(total) })
+	}
+}
+
+// announced is what a tracker is told. It is called from the tracker session's
+// goroutine.
+func (t *Torrent) announced() tracker.Stats {
+	p := t.Progress()
+	return tracker.Stats{
+		Uploaded: p.BytesUploaded - t.spec.BytesUploaded, Downloaded: p.BytesDownloaded,
+		Left: p.BytesTotal - p.BytesVerified,
+	}
+}
+
+// meter counts what the swarm does not: payload bytes verified, and when
+// something last moved.
+type meter struct {
+	info         *metainfo.Info
+	padded       bool
+	verified     int64 // Payload bytes in verified pieces.
+	lastReceived time.Time
+	began        time.Time
+	published    time.Time
+	have         *bitfield.Bitfield // A copy of the verified pieces, as last published.
+}
+
+func newMeter(info *metainfo.Info, have *bitfield.Bitfield) meter {
+	m := meter{info: info, padded: info.PayloadLength() != info.Length, began: time.Now()}
+	for piece := range have.All() {
+		m.verified += m.payload(piece)
+	}
+	return m
+}
+
+// payload returns how many bytes of a piece are not padding (BEP 47).
+func (m *meter) payload(piece int) int64 {
+	size := m.info.PieceSize(piece)
+	if !m.padded {
+		return size
+	}
+	n := int64(0)
+	for span := range m.info.Spans(int64(piece)*m.info.PieceLength, size) {
+		if !m.info.Files[span.File].Pad {
+			n += span.Length
+		}
+	}
+	return n
+}
+
+func (m *meter) count(events []swarm.Event, now time.Time) {
+	for i := range events {
+		switch e := &events[i]; {
+		case e.Kind == swarm.Block:
+			m.lastReceived = now
+		case e.Kind == swarm.PieceDone && e.OK:
+			m.verified += m.payload(int(e.Msg.Index))
+		case e.Kind == swarm.PieceLost:
+			m.verified -= m.payload(int(e.Msg.Index))
+		}
+	}
+}
+
+// publish replaces the snapshot if an interval has passed, or at once.
+func (s *session) publish(now time.Time, atOnce bool) {
+	if !atOnce && now.Sub(s.meter.published) < s.t.engine.cfg.ProgressInterval {
+		return
+	}
+	s.meter.published = now
+	stats, have := s.swarm.Stats(now), s.swarm.Have()
+	if s.meter.have == nil || s.meter.have.Count() != have.Count() {
+		s.meter.have = have.Clone()
+	}
+	peers := s.peerInfos(now)
+	s.t.peers.Store(&peers)
+	s.t.amend(func(p *download.Progress) {
+		p.BytesVerified = s.meter.verified
+		p.BytesDownloaded, p.BytesWasted = s.before.BytesDownloaded+stats.Downloaded, s.before.BytesWasted+stats.Wasted
+		p.BytesUploaded = s.before.BytesUploaded + stats.Uploaded
+		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = stats.DownloadRate, stats.UploadRate
+		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = have.Count(), stats.InProgress, s.meter.have.Bytes()
+		p.Peers = download.Peers{Connected: stats.Connected, Seeds: stats.Seeds, Known: stats.Known}
+		p.Trackers = s.trackers.Status()
+		if !s.meter.lastReceived.IsZero() {
+			p.LastReceived = s.meter.lastReceived
+		}
+		p.State, p.Err = s.state(now, p, &stats)
+	})
+}
+
+// publishLast shows that nothing moves any more.
+func (s *session) publishLast() {
+	s.publish(time.Now(), true)
+	s.t.peers.Store(nil)
+	s.t.amend(func(p *download.Progress) {
+		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = 0, 0
+		p.Peers.Connected, p.Peers.Seeds, p.Pieces.InProgress = 0, 0, 0
+		p.Trackers = nil
+		if s.atRest() {
+			p.State = download.StateComplete
+		}
+	})
+}
+
+// state says what the session is doing and, if it gets nowhere, why.
+func (s *session) state(now time.Time, p *download.Progress, stats *swarm.Stats) (download.State, *download.Failure) {
+	switch {
+	case s.durable:
+		return download.StateSeeding, nil
+	case s.complete:
+		return download.StateFinishing, nil
+	}
+	since := s.meter.began
+	if s.meter.lastReceived.After(since) {
+		since = s.meter.lastReceived
+	}
+	if s.want.StallTimeout == 0 || now.Sub(since) < s.want.StallTimeout {
+		return download.StateDownloading, nil
+	}
+	return download.StateStalled, s.whyStalled(p, stats)
+}
+
+func (s *session) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Failure {
+	unreachable := ""
+	for _, t := range p.Trackers {
+		if t.LastError == "" {
+			unreachable = ""
+			break
+		}
+		unreachable = fmt.Sprintf("%s: %s", t.URL, t.LastError)
+	}
+	switch {
+	case stats.Banned > 0:
+		return &download.Failure{
+			Reason: download.ReasonCorruptPeers,
+			Message: "the peers that were found sent data that does not match the torrent and were banned; " +
+				"add other peers or trackers, and check that the torrent is the one that its seeders serve",
+		}
+	case stats.Connected == 0 && unreachable != "":
+		return &download.Failure{
+			Reason:  download.ReasonTrackerUnreachable,
+			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or add trackers or peers",
+		}
+	case stats.Connected == 0:
+		return &download.Failure{
+			Reason:  download.ReasonNoPeers,
+			Message: "no peer could be connected to; the torrent may have no seeders now, or their port can't be reached from here; add trackers or peers",
+		}
+	default:
+		return &download.Failure{
+			Reason:  download.ReasonNoPeers,
+			Message: "the connected peers send nothing: they lack the missing pieces or serve others first; add trackers or peers",
+		}
+	}
+}
+
+func (s *session) uploaded() int64 {
+	return s.before.BytesUploaded + s.swarm.Stats(time.Now()).Uploaded
+}
+
+func (s *session) peerInfos(now time.Time) []PeerInfo {
+	stats := s.swarm.Peers(now)
+	infos := make([]PeerInfo, len(stats))
+	for i, p := range stats {
+		infos[i] = PeerInfo{
+			Addr: p.Addr, Client: clientName(p.PeerID), Incoming: p.Incoming, Seed: p.Complete,
+			DownloadBytesPerSecond: p.DownloadRate, UploadBytesPerSecond: p.UploadRate,
+			AmChoking: !p.Unchoked, AmInterested: p.Interesting,
+			PeerChoking: !p.UnchokedUs, PeerInterested: p.Interested,
+		}
+	}
+	return infos
+}
+
+// clientName returns the readable part of a peer ID: the client and version of
+// an Azureus-style one, or what is printable of any other (BEP 20).
+func clientName(id [20]byte) string {
+	if id[0] == '-' && id[7] == '-' {
+		return string(id[1:7])
+	}
+	n := 0
+	for n < len(id) && id[n] > ' ' && id[n] < 0x7f {
+		n++
+	}
+	return string(id[:n])
+}
+
+// partial tells the swarm which blocks of unfinished pieces are on disk.
+func partial(store *disk.Store) []swarm.Partial {
+	var out []swarm.Partial
+	for _, p := range store.Partial() {
+		out = append(out, swarm.Partial{Piece: p.Index, Blocks: p.Blocks})
+	}
+	return out
+}
+
+func randomSeed() uint64 {
+	var b [8]byte
+	crand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}

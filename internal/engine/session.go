@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// stopWait bounds how long a stopping session waits for trackers to take its
+// goodbye.
+const stopWait = 2 * time.Second
+
+// session is a torrent from the moment its files are open until it stops or
+// is to be checked again. All fields but conns belong to the torrent's
+// goroutine.
+type session struct {
+	t     *Torrent
+	info  *metainfo.Info
+	log   *slog.Logger
+	store *disk.Store
+	swarm *swarm.Swarm
+	inbox *inbox
+	links links // The connections; shared with those who dial and accept.
+
+	trackers *tracker.Session
+	want     Update // What was last applied.
+	ctx      context.Context
+	cancel   context.CancelFunc // Ends dials and connections.
+	work     sync.WaitGroup     // Dials, connections and the final sync.
+
+	failed   chan error        // Capacity 1: the first error of the disk.
+	synced   chan error        // Capacity 1: all pieces are durable, or why not.
+	complete bool              // All pieces are verified.
+	durable  bool              // And on stable storage.
+	resumed  bool              // It was complete when it was opened.
+	before   download.Progress // The snapshot when the session began: its counters go on.
+	meter    meter
+	burst    []wire.Message // Reused by eachPeer.
+}
+
+func newSession(t *Torrent, store *disk.Store) *session {
+	m := t.spec.Metainfo
+	s := &session{
+		t: t, info: m.Info, log: t.log, store: store,
+		inbox:  newInbox(),
+		failed: make(chan error, 1),
+		synced: make(chan error, 1),
+	}
+	s.ctx, s.cancel = context.WithCancel(t.ctx)
+	s.links.open = map[swarm.Peer]*link{}
+	have := store.Have()
+	s.want, _ = t.wishes()
+	s.swarm = swarm.New(time.Now(), swarm.Config{
+		Pieces: m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
+		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
+		MaxPeers: s.want.Limits.MaxPeers,
+	})
+	s.before = *t.Progress()
+	s.meter = newMeter(m.Info, have)
+	return s
+}
+
+// loop is where all events of the torrent are handled, one batch at a time.
+func (s *session) loop(ctx context.Context) error {
+	tick := time.NewTicker(s.t.engine.cfg.ProgressInterval)
+	defer tick.Stop()
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	var events []swarm.Event
+	s.begin(wake)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-s.inbox.ready:
+			events = s.inbox.take(events)
+			s.handle(events, wake)
+		case <-wake.C:
+			s.handle(nil, wake)
+		case err := <-s.synced:
+			if err != nil {
+				return err
+			}
+			s.becomeDurable()
+		case <-s.t.wake:
+			want, verify := s.t.wishes()
+			if verify {
+				return errVerify
+			}
+			s.apply(want, wake)
+		case <-tick.C:
+		}
+		if s.atRest() {
+			return nil
+		}
+		s.publish(time.Now(), false)
+	}
+}
+
+// begin starts what goes on around the swarm.
+func (s *session) begin(wake *time.Timer) {
+	s.startTrackers()
+	s.findPeers(s.want.Peers)
+	s.handle(nil, wake)
+	if s.swarm.Have().IsFull() {
+		s.resumed = true
+		s.finish()
+	}
+	s.publish(time.Now(), true)
+}
+
+func (s *session) startTrackers() {
+	m := s.t.spec.Metainfo
+	s.trackers = tracker.Start(tracker.SessionConfig{
+		Client: s.t.engine.tracker, Tiers: m.Tiers(), Extra: s.want.Trackers, Private: m.Info.Private,
+		InfoHash: m.InfoHash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
+		Stats: s.t.announced, Found: s.found, Logger: s.log,
+	})
+}
+
+// handle lets the swarm answer events, carries its answer out, and sets the
+// timer to when it wants to be woken.
+func (s *session) handle(events []swarm.Event, wake *time.Timer) {
+	now := time.Now()
+	s.meter.count(events, now)
+	effects := s.swarm.Handle(now, events)
+	s.perform(effects)
+	if effects.Completed {
+		s.finish()
+	}
+	if !effects.Wake.IsZero() {
+		wake.Reset(max(time.Millisecond, effects.Wake.Sub(now)))
+	}
+}
+
+// apply makes what is wanted now true.
+func (s *session) apply(want Update, wake *time.Timer) {
+	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
+	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
+	s.trackers.SetExtra(want.Trackers)
+	s.findPeers(want.Peers)
+	if want.Limits.MaxPeers != s.want.Limits.MaxPeers {
+		s.handle([]swarm.Event{{Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers}}, wake)
+	}
+	s.want = want
+}
+
+// finish is called when the last piece was verified: what is left is to make
+// all of it durable, which may take long and so goes on behind.
+func (s *session) finish() {
+	s.complete = true
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		s.synced <- s.store.Sync(s.ctx)
+	}()
+}
+
+func (s *session) becomeDurable() {
+	s.durable = true
+	at := s.t.spec.CompletedAt
+	if at.IsZero() {
+		at = time.Now()
+	}
+	s.t.amend(func(p *download.Progress) { p.CompletedAt = at })
+	s.publish(time.Now(), true)
+	if !s.resumed {
+		s.trackers.Completed()
+	}
+}
+
+// atRest says whether everything is done: complete, durable, and seeded as
+// long as it should be.
+func (s *session) atRest() bool {
+	if !s.durable {
+		return false
+	}
+	p := s.t.Progress()
+	switch s.want.Seeding.Policy {
+	case download.SeedForever:
+		return false
+	case download.SeedRatio:
+		return s.uploaded()*100 >= int64(s.want.Seeding.RatioPercent)*p.BytesTotal
+	case download.SeedDuration:
+		return time.Since(p.CompletedAt) >= s.want.Seeding.Duration
+	default:
+		return true
+	}
+}
+
+// shutdown ends connections, says goodbye to trackers, and closes the files
+// so that the next session goes on where this one was.
+func (s *session) shutdown() error {
+	s.links.close()
+	s.inbox.close()
+	s.cancel()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+		defer cancel()
+		s.trackers.Stop(ctx)
+	}()
+	s.work.Wait()
+	err := s.store.Close()
+	<-stopped
+	s.publishLast()
+	return err
+}
+
+// pieceDone is the disk's answer to Finish; it runs on one of its workers.
+func (t *Torrent) pieceDone(r disk.Result) {
+	s := t.session.Load()
+	if s == nil {
+		return
+	}
+	if r.Err != nil {
+		s.fail(r.Err)
+		return
+	}
+	e := swarm.Event{Kind: swarm.PieceDone, OK: r.OK, Digests: r.Digests}
+	e.Msg.Index = r.Index
+	s.inbox.post(e)
+}
+
+// fail ends the session with err; the first error counts.
+func (s *session) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}

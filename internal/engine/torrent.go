@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+)
+
+// Torrent is one torrent in an engine. Its methods may be called from any
+// goroutine; its state belongs to a goroutine of its own.
+type Torrent struct {
+	engine *Engine
+	spec   Spec
+	log    *slog.Logger
+
+	ctx      context.Context // Ends when the torrent is to stop.
+	cancel   context.CancelFunc
+	done     chan struct{}
+	progress atomic.Pointer[download.Progress]
+	peers    atomic.Pointer[[]PeerInfo]
+	changed  chan struct{}
+
+	publishing sync.Mutex              // Held while the snapshot is replaced.
+	session    atomic.Pointer[session] // nil while files are being opened or checked.
+	down, up   *rate.Limiter
+
+	mu     sync.Mutex // Guards the wishes below.
+	want   Update
+	verify bool
+	wake   chan struct{} // Capacity 1; a token while the wishes have news.
+}
+
+// Update is what may change while a torrent runs. It is complete: what is not
+// in it is taken away.
+type Update struct {
+	Trackers, Peers []string
+	Seeding         download.Seeding
+	Limits          download.Limits
+	StallTimeout    time.Duration
+}
+
+func newTorrent(e *Engine, s Spec) *Torrent {
+	t := &Torrent{
+		engine:  e,
+		spec:    s,
+		log:     e.log.With("torrent", s.Metainfo.Info.Name, "infoHash", s.Metainfo.InfoHash.String()),
+		done:    make(chan struct{}),
+		changed: make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
+		down:    newLimiter(s.Limits.DownloadBytesPerSecond),
+		up:      newLimiter(s.Limits.UploadBytesPerSecond),
+		verify:  s.Verify,
+		want: Update{
+			Trackers: s.Trackers, Peers: s.Peers, Seeding: s.Seeding,
+			Limits: s.Limits, StallTimeout: s.StallTimeout,
+		},
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.progress.Store(firstProgress(s))
+	return t
+}
+
+// Progress returns the latest snapshot. It is never nil and never changes.
+func (t *Torrent) Progress() *download.Progress { return t.progress.Load() }
+
+// Peers returns what was known of each connected peer when Progress was made.
+func (t *Torrent) Peers() []PeerInfo {
+	if p := t.peers.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Changed holds a token when Progress has been replaced since the last one was
+// taken.
+func (t *Torrent) Changed() <-chan struct{} { return t.changed }
+
+// Done is closed when nothing of the torrent runs any more: after Stop, after
+// a failure, or when it is complete and has seeded as long as it should.
+// Progress then says which.
+func (t *Torrent) Done() <-chan struct{} { return t.done }
+
+// Update changes what may change of a running torrent. The same value twice
+// changes nothing.
+func (t *Torrent) Update(u Update) {
+	t.mu.Lock()
+	t.want = u
+	t.mu.Unlock()
+	t.poke()
+}
+
+// Verify hashes all data again, from the start, and fetches what is bad.
+func (t *Torrent) Verify() {
+	t.mu.Lock()
+	t.verify = true
+	t.mu.Unlock()
+	t.poke()
+}
+
+// Stop ends the torrent: blocks of unfinished pieces are kept on disk, what
+// was written is made durable, and trackers are told. It returns when nothing
+// of the torrent runs any more, or with ctx's error when ctx ends before.
+func (t *Torrent) Stop(ctx context.Context) error {
+	t.cancel()
+	select {
+	case <-t.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *Torrent) poke() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wishes returns what is wanted now, and whether a re-check is.
+func (t *Torrent) wishes() (want Update, verify bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.want, t.verify
+}
+
+// errVerify ends a session so that the next one begins with a re-check.
+var errVerify = errors.New("a re-check was asked for")
+
+// run is the torrent's goroutine: sessions, one after another until one ends
+// for good.
+func (t *Torrent) run() {
+	defer close(t.done)
+	defer t.engine.forget(t)
+	defer t.cancel()
+	for {
+		err := t.runSession()
+		switch {
+		case errors.Is(err, errVerify):
+			continue
+		case err != nil && t.ctx.Err() == nil:
+			f := failure(err)
+			t.log.Error("the download stopped", "reason", f.Reason, "error", err)
+			t.amend(func(p *download.Progress) { p.State, p.Err = download.StateFailed, f })
+		}
+		return
+	}
+}
+
+// runSession opens the files and goes on until the torrent is stopped (nil),
+// is at rest (nil), is to be checked again (errVerify), or fails.
+func (t *Torrent) runSession() error {
+	store, err := t.open()
+	if err != nil {
+		return err
+	}
+	s := newSession(t, store)
+	t.session.Store(s)
+	err = s.loop(t.ctx)
+	t.session.Store(nil)
+	return errors.Join(err, s.shutdown())
+}
+
+// open opens the files and, if that was asked for, checks all of them.
+func (t *Torrent) open() (*disk.Store, error) {
+	t.mu.Lock()
+	verify := t.verify
+	t.verify = false
+	t.mu.Unlock()
+	t.amend(func(p *download.Progress) { p.State, p.Err, p.Checked = download.StateChecking, nil, 0 })
+	m := t.spec.Metainfo
+	store, err := t.engine.disk.Open(t.ctx, disk.Spec{
+		Dir: t.spec.Dir, Path: t.spec.Path, Info: m.Info, InfoHash: m.InfoHash,
+		Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, Done: t.pieceDone,
+	}, t.checked)
+	if err != nil {
+		return nil, err
+	}
+	if verify {
+		if _, err := store.Check(t.ctx, t.checked); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+	}
+	return store, nil
+}

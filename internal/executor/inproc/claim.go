@@ -1,0 +1,119 @@
+package inproc
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// claimPoll is how often a missing or unbound claim is looked at again. The
+// reader is a cache, so a look costs nothing.
+const claimPoll = 2 * time.Second
+
+// volume finds the folder of this node that holds a claim's data. The error is
+// a [download.Failure] if a person has to know.
+func (x *Executor) volume(ctx context.Context, namespace, claim string) (string, error) {
+	var pvc corev1.PersistentVolumeClaim
+	switch err := x.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: claim}, &pvc); {
+	case apierrors.IsNotFound(err):
+		return "", fail(download.ReasonClaimNotFound, "there is no PersistentVolumeClaim %q in namespace %q; create it, the download begins by itself then", claim, namespace)
+	case err != nil:
+		return "", fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", namespace, claim, err)
+	case pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "":
+		return "", fail(download.ReasonClaimPending, "PersistentVolumeClaim %q is not bound to a volume yet; in-process downloads start no Pod, so a class that waits for the first consumer never binds it: bind it to a hostPath or local volume of node %q", claim, x.cfg.NodeName)
+	}
+	var pv corev1.PersistentVolume
+	if err := x.cfg.Reader.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, &pv); err != nil {
+		return "", fmt.Errorf("reading PersistentVolume %s of claim %s/%s: %w", pvc.Spec.VolumeName, namespace, claim, err)
+	}
+	if ref := pv.Spec.ClaimRef; ref == nil || ref.UID != pvc.UID {
+		return "", fail(download.ReasonClaimPending, "PersistentVolume %q does not name claim %q as its own yet", pv.Name, claim)
+	}
+	path, err := localPath(&pv, claim)
+	if err != nil {
+		return "", err
+	}
+	if err := x.onThisNode(ctx, &pv); err != nil {
+		return "", err
+	}
+	return x.below(path, pv.Name)
+}
+
+// localPath returns the folder that a volume is, if it is one of a node's own.
+func localPath(pv *corev1.PersistentVolume, claim string) (string, error) {
+	switch {
+	case pv.Spec.HostPath != nil:
+		return pv.Spec.HostPath.Path, nil
+	case pv.Spec.Local != nil:
+		return pv.Spec.Local.Path, nil
+	}
+	return "", failForGood(download.ReasonClaimNotLocal, "claim %q is bound to PersistentVolume %q, which is neither hostPath nor local; in-process downloads can write to no other kind", claim, pv.Name)
+}
+
+// onThisNode checks the volume's node affinity, if it has one.
+func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) error {
+	if pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
+		if pv.Spec.Local != nil {
+			return failForGood(download.ReasonClaimNotLocal, "local PersistentVolume %q has no node affinity, so nothing says that its data is on node %q", pv.Name, x.cfg.NodeName)
+		}
+		return nil
+	}
+	var node corev1.Node
+	if err := x.cfg.Reader.Get(ctx, client.ObjectKey{Name: x.cfg.NodeName}, &node); err != nil {
+		return fmt.Errorf("reading Node %s: %w; --node-name must be the name of the node on which the operator runs", x.cfg.NodeName, err)
+	}
+	match, err := nodeaffinity.NewLazyErrorNodeSelector(pv.Spec.NodeAffinity.Required).Match(&node)
+	if err != nil {
+		return fmt.Errorf("the node affinity of PersistentVolume %s: %w", pv.Name, err)
+	}
+	if !match {
+		return failForGood(download.ReasonClaimNotLocal, "PersistentVolume %q lies on another node than %q, on which the operator runs", pv.Name, x.cfg.NodeName)
+	}
+	return nil
+}
+
+// below checks that path, with all symbolic links followed, lies under one of
+// the allowed roots.
+func (x *Executor) below(path, pv string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v", pv, x.cfg.NodeName, err)
+	}
+	inside := func(root string) bool {
+		root, err := filepath.EvalSymlinks(root)
+		if err != nil {
+			return false
+		}
+		rel, err := filepath.Rel(root, real)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+	}
+	if !slices.ContainsFunc(x.cfg.Roots, inside) {
+		return "", failForGood(download.ReasonVolumeDenied, "PersistentVolume %q lies at %s, which is below none of the folders that the operator may write to; an administrator can allow it with --local-volume-root", pv, real)
+	}
+	return real, nil
+}
+
+// waiting says whether a failure is about a claim that may still come.
+func waiting(f *download.Failure) bool {
+	return f.Reason == download.ReasonClaimNotFound || f.Reason == download.ReasonClaimPending
+}
+
+func fail(reason, format string, args ...any) *download.Failure {
+	return &download.Failure{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func failForGood(reason, format string, args ...any) *download.Failure {
+	f := fail(reason, format, args...)
+	f.Permanent = true
+	return f
+}

@@ -1,0 +1,151 @@
+// Package inproc runs downloads in the operator's own process and writes them
+// to PersistentVolumes whose data lies on this node (hostPath and local).
+//
+// It is for demonstrations and single-tenant machines: there is no wall
+// between the bytes of strangers and the operator's rights. What it does have
+// is bounded: it writes only below folders that the administrator allowed,
+// opens nothing outside of a volume, and dials only what the engine's guard
+// lets through.
+package inproc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"sync"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+)
+
+// wakeups is how many wake-ups may wait for the reader before they are lost.
+const wakeups = 4096
+
+// Config is what an [Executor] needs.
+type Config struct {
+	Engine   *engine.Engine // Shared by all downloads; closed by its maker, after Close.
+	Reader   client.Reader  // Reads claims, volumes and the node.
+	NodeName string         // The node on which this process runs.
+	Roots    []string       // Folders of the node below which volumes may lie.
+	Logger   *slog.Logger
+}
+
+// Executor implements [download.Executor] with goroutines of this process.
+type Executor struct {
+	cfg     Config
+	changes chan download.ID
+
+	mu   sync.Mutex
+	runs map[download.ID]*run
+}
+
+var _ download.Executor = (*Executor)(nil)
+
+// New returns an executor that runs nothing yet.
+func New(cfg Config) *Executor {
+	return &Executor{cfg: cfg, changes: make(chan download.ID, wakeups), runs: map[download.ID]*run{}}
+}
+
+// Ensure implements [download.Executor]. A request that differs in what can't
+// change while a torrent runs ends the old run; the new one begins when
+// nothing of it is left.
+func (x *Executor) Ensure(_ context.Context, id download.ID, r download.Request) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old := x.runs[id]
+	switch {
+	case old == nil:
+		x.runs[id] = x.start(id, r, nil)
+	case reflect.DeepEqual(old.wanted(), r) && !old.mayPass():
+	case old.canBecome(r):
+		old.become(r)
+	default:
+		old.cancel()
+		x.runs[id] = x.start(id, r, old.done)
+	}
+	return nil
+}
+
+// Observe implements [download.Executor].
+func (x *Executor) Observe(_ context.Context, id download.ID) (download.Progress, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.runs[id]
+	if r == nil {
+		return download.Progress{}, download.ErrUnknown
+	}
+	return *r.progress.Load(), nil
+}
+
+// Stop implements [download.Executor].
+func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request, data download.Disposal) error {
+	x.mu.Lock()
+	old := x.runs[id]
+	x.mu.Unlock()
+	if old != nil {
+		old.cancel()
+		select {
+		case <-old.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		x.mu.Lock()
+		if x.runs[id] == old {
+			delete(x.runs, id)
+		}
+		x.mu.Unlock()
+	}
+	if data == download.Erase {
+		return x.erase(ctx, id, r, old)
+	}
+	return nil
+}
+
+// Changes implements [download.Executor].
+func (x *Executor) Changes() <-chan download.ID { return x.changes }
+
+// Close stops all downloads, all at once, and keeps their data.
+func (x *Executor) Close(ctx context.Context) error {
+	x.mu.Lock()
+	ids := make([]download.ID, 0, len(x.runs))
+	for id, r := range x.runs {
+		r.cancel()
+		ids = append(ids, id)
+	}
+	x.mu.Unlock()
+	var err error
+	for _, id := range ids {
+		err = errors.Join(err, x.Stop(ctx, id, download.Request{}, download.Keep))
+	}
+	return err
+}
+
+// erase removes a stopped download's data. It finds them as the run did, so a
+// claim that is gone has nothing left to erase.
+func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request, old *run) error {
+	dir, err := x.volume(ctx, id.Namespace, r.Volume.ClaimName)
+	if err != nil {
+		var f *download.Failure
+		if errors.As(err, &f) && f.Reason == download.ReasonClaimNotFound {
+			return nil
+		}
+		return err
+	}
+	m := old.resolved()
+	if m == nil {
+		if m, err = x.resolve(ctx, r); err != nil {
+			return err
+		}
+	}
+	return engine.Erase(dir, r.Volume.Path, m)
+}
+
+func (x *Executor) wake(id download.ID) {
+	select {
+	case x.changes <- id:
+	default:
+	}
+}

@@ -1,0 +1,30 @@
+package inproc
+
+import (
+	"context"
+	"strings"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// resolve gets the metainfo that a request names and holds it against the
+// pinned info hash. The error is a [download.Failure].
+func (x *Executor) resolve(ctx context.Context, r download.Request) (*metainfo.Metainfo, error) {
+	var m *metainfo.Metainfo
+	var err error
+	if r.Source.URL != nil {
+		m, err = x.cfg.Engine.FetchMetainfo(ctx, *r.Source.URL)
+	} else {
+		m, err = engine.ReadMetainfo(r.Source.Metainfo)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got := m.InfoHash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
+		return nil, failForGood(download.ReasonInfoHashMismatch,
+			"the torrent has info hash %s and spec.verification.infoHash asks for %s; correct whichever is wrong", got, strings.ToLower(r.InfoHash))
+	}
+	return m, nil
+}
