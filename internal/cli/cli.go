@@ -17,7 +17,7 @@ import (
 
 // Commands returns the commands of this package, to be added to a root.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{newCreate(), newInspect(), newTracker()}
+	return []*cobra.Command{newDownload(), newCreate(), newInspect(), newTracker()}
 }
 
 // Main runs the command line of this process and returns its exit code. The

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/termui"
+)
+
+// stopWait bounds how long a download that was told to stop takes to write
+// down where it is.
+const stopWait = 30 * time.Second
+
+// downloadFlags are the flags of download.
+type downloadFlags struct {
+	output              string
+	seed                bool
+	seedRatio           float64
+	seedTime            time.Duration
+	port, maxPeers      int
+	trackers, peers     []string
+	limitDown, limitUp  size
+	preallocate, verify bool
+	asJSON              bool
+}
+
+func newDownload() *cobra.Command {
+	var f downloadFlags
+	cmd := &cobra.Command{
+		Use:   "download FILE",
+		Short: "Download what a .torrent file describes",
+		Long: `Download what a .torrent file describes into a folder, and verify all of it.
+FILE may be - for standard input.
+
+Ctrl-C stops it, and the same command goes on where it was; what is in the
+folder already is used where it is right. A second Ctrl-C ends it at once,
+which loses no piece that was written.
+
+On a terminal the progress is redrawn in place; elsewhere it is a line each ten
+seconds and for each change; with --json it is one JSON object a line.
+` + exitHelp,
+		Example: `  torrent-operator download debian.torrent --output /data
+  torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB`,
+		Args: exactly(1, "one .torrent FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runDownload(cmd, args[0], f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.output, "output", "o", ".", "folder that receives the files; it must exist")
+	flags.BoolVar(&f.seed, "seed", false, "go on serving others after completion, until stopped")
+	flags.Float64Var(&f.seedRatio, "seed-ratio", 0, "serve others until so many times the size was sent, such as 1.5")
+	flags.DurationVar(&f.seedTime, "seed-time", 0, "serve others for so long after completion, such as 2h")
+	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers (default the first free of 6881 to 6889)")
+	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL added to those of the torrent; may be given several times")
+	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
+	flags.Var(&f.limitDown, "limit-down", "bytes a second to download at most, such as 10MiB")
+	flags.Var(&f.limitUp, "limit-up", "bytes a second to upload at most, such as 10MiB")
+	flags.IntVar(&f.maxPeers, "max-peers", 0, "peers to be connected to at most (default 80)")
+	flags.BoolVar(&f.preallocate, "preallocate", false, "reserve the space of all files before the first byte")
+	flags.BoolVar(&f.verify, "verify", false, "hash everything that is in the folder already, trusting no earlier run")
+	flags.BoolVar(&f.asJSON, "json", false, "write the progress as one JSON object a line")
+	return cmd
+}
+
+func runDownload(cmd *cobra.Command, file string, f downloadFlags) error {
+	if err := f.check(); err != nil {
+		return usageError(cmd, err)
+	}
+	m, err := readTorrent(cmd, file)
+	if err != nil {
+		return err
+	}
+	switch st, err := os.Stat(f.output); {
+	case err != nil:
+		return fileError("use the folder", f.output, err)
+	case !st.IsDir():
+		return fail(exitFiles, "can't use the folder %s: it is a file", f.output)
+	}
+	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port})
+	if err != nil {
+		return startError(f.port, err)
+	}
+	t, err := e.Add(f.spec(m))
+	if err == nil {
+		err = watch(cmd.Context(), t, newView(cmd, f.asJSON))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	return errors.Join(err, e.Close(ctx))
+}
+
+// check finds what is wrong with the flags.
+func (f *downloadFlags) check() error {
+	if f.port < 0 || f.port > 65535 {
+		return errors.New("--port must be from 1 to 65535")
+	}
+	if f.maxPeers < 0 || f.seedRatio < 0 || f.seedTime < 0 {
+		return errors.New("--max-peers, --seed-ratio and --seed-time must not be negative")
+	}
+	if f.seed && f.seedRatio > 0 || f.seed && f.seedTime > 0 || f.seedRatio > 0 && f.seedTime > 0 {
+		return errors.New("only one of --seed, --seed-ratio and --seed-time may be given")
+	}
+	for _, t := range f.trackers {
+		if err := checkURL(t, "https", "http"); err != nil {
+			return fmt.Errorf("--tracker %s: %w", t, err)
+		}
+	}
+	for _, p := range f.peers {
+		if _, _, err := splitHostPort(p); err != nil {
+			return fmt.Errorf("--peer %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func (f *downloadFlags) spec(m *metainfo.Metainfo) engine.Spec {
+	host, _ := os.Hostname()
+	s := engine.Spec{
+		Metainfo: m, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
+		Trackers: f.trackers, Peers: f.peers,
+		Limits: download.Limits{
+			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,
+		},
+		Preallocate: f.preallocate, Verify: f.verify, StallTimeout: time.Minute,
+	}
+	switch {
+	case f.seed:
+		s.Seeding.Policy = download.SeedForever
+	case f.seedRatio > 0:
+		s.Seeding = download.Seeding{Policy: download.SeedRatio, RatioPercent: int(f.seedRatio * 100)}
+	case f.seedTime > 0:
+		s.Seeding = download.Seeding{Policy: download.SeedDuration, Duration: f.seedTime}
+	}
+	return s
+}
+
+func newView(cmd *cobra.Command, asJSON bool) view {
+	out := cmd.OutOrStdout()
+	if asJSON {
+		return &jsonView{out: json.NewEncoder(out)}
+	}
+	if s := newScreen(out); s != nil {
+		return &screenView{screen: s}
+	}
+	return &lineView{out: out}
+}
+
+// watch shows a torrent until it ends or ctx does, which stops it.
+func watch(ctx context.Context, t *engine.Torrent, v view) error {
+	for {
+		select {
+		case <-t.Changed():
+			v.show(t.Progress(), t.Peers(), false)
+			continue
+		case <-t.Done():
+		case <-ctx.Done():
+			stopping, cancel := context.WithTimeout(context.Background(), stopWait)
+			defer cancel()
+			if err := t.Stop(stopping); err != nil {
+				return fail(exitStopped, "the download did not stop within %s: some of the last pieces may have to be fetched again", stopWait)
+			}
+		}
+		p := t.Progress()
+		v.show(p, nil, true)
+		return ending(p)
+	}
+}
+
+// ending is the error that the last snapshot of a download amounts to.
+func ending(p *download.Progress) error {
+	switch {
+	case p.State == download.StateFailed && p.Err != nil:
+		return failureError(p.Err)
+	case !p.CompletedAt.IsZero() && p.BytesVerified == p.BytesTotal:
+		return nil
+	}
+	return fail(exitStopped, "stopped at %d%% of %s; the same command goes on from there", termui.Percent(p.BytesVerified, p.BytesTotal), termui.Bytes(p.BytesTotal))
+}
+
+// failureError gives a failure its exit code.
+func failureError(f *download.Failure) error {
+	code := exitFailure
+	switch f.Reason {
+	case download.ReasonMetainfoInvalid, download.ReasonUnsupportedTorrent:
+		code = exitTorrent
+	case download.ReasonPathConflict, download.ReasonVolumeReadOnly, download.ReasonVolumeError, download.ReasonVolumeBusy:
+		code = exitFiles
+	case download.ReasonInsufficientSpace:
+		code = exitSpace
+	}
+	return &codedError{code, f}
+}
+
+// startError says why the engine did not start.
+func startError(port int, err error) error {
+	switch {
+	case !errors.Is(err, engine.ErrPort):
+		return err
+	case port == 0:
+		return fail(exitPort, "no port from 6881 to 6889 is free; name one with --port")
+	}
+	return fail(exitPort, "port %d is taken, or reserved to root; name another with --port", port)
+}

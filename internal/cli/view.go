@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/termui"
+)
+
+// view shows a download to whoever watches. show is called with each new
+// snapshot, one at a time; the last call has last set.
+type view interface {
+	show(p *download.Progress, peers []engine.PeerInfo, last bool)
+}
+
+// transfer is a snapshot as a line of figures.
+func transfer(p *download.Progress) termui.Transfer {
+	state := string(p.State)
+	if p.State == download.StateChecking && p.Checked > 0 {
+		state = fmt.Sprintf("%s (%d%% looked at)", state, int(p.Checked*100))
+	}
+	return termui.Transfer{
+		State: state, Done: p.BytesVerified, Total: p.BytesTotal,
+		Down: p.DownloadBytesPerSecond, Up: p.UploadBytesPerSecond,
+		ETA:   termui.ETA(p.BytesTotal-p.BytesVerified, p.DownloadBytesPerSecond),
+		Peers: p.Peers.Connected, Seeds: p.Peers.Seeds,
+		Pieces: p.Pieces.Total, Pieced: p.Pieces.Verified,
+	}
+}
+
+// screenView redraws a download in place on a terminal.
+type screenView struct {
+	screen *screen
+}
+
+func (v *screenView) show(p *download.Progress, _ []engine.PeerInfo, _ bool) {
+	s := v.screen
+	w := max(1, s.width()-1) // The last column makes some terminals wrap.
+	lines := []string{
+		termui.Fit(s.style, p.Name, w),
+		termui.Bar(s.style, w, p.BytesVerified, p.BytesTotal),
+		termui.Line(s.style, w, transfer(p)),
+		termui.Strip(s.style, termui.Fold(p.Pieces.Total, p.Pieces.Have, nil, w)),
+	}
+	if p.Err != nil {
+		lines = append(lines, termui.Fit(s.style, p.Err.Message, w))
+	}
+	s.draw(lines...)
+}
+
+// calm is how often lineView writes when only figures change.
+const calm = 10 * time.Second
+
+// lineView writes plain lines: one for each change of state, and one now and
+// then in between.
+type lineView struct {
+	out   io.Writer
+	state download.State
+	cause string
+	wrote time.Time
+}
+
+func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
+	cause := ""
+	if p.Err != nil {
+		cause = oneLine(p.Err.Message)
+	}
+	if !last && p.State == v.state && cause == v.cause && p.At.Sub(v.wrote) < calm {
+		return
+	}
+	line := termui.Line(termui.Style{}, 1<<10, transfer(p))
+	if cause != "" && cause != v.cause {
+		line += ": " + termui.Clean(cause)
+	}
+	v.state, v.cause, v.wrote = p.State, cause, p.At
+	fmt.Fprintln(v.out, line)
+}
+
+// jsonView writes each snapshot as one JSON object on a line.
+type jsonView struct {
+	out *json.Encoder
+}
+
+func (v *jsonView) show(p *download.Progress, peers []engine.PeerInfo, _ bool) {
+	v.out.Encode(snapshot(p, peers)) //nolint:errcheck // Whoever reads it is gone; the download goes on.
+}
+
+// jsonProgress is a snapshot for a program. Times are RFC 3339 and left out
+// when they are not known.
+type jsonProgress struct {
+	Time                   time.Time         `json:"time"`
+	State                  download.State    `json:"state"`
+	InfoHash               string            `json:"infoHash"`
+	Name                   string            `json:"name"`
+	BytesTotal             int64             `json:"bytesTotal"`
+	BytesVerified          int64             `json:"bytesVerified"`
+	BytesDownloaded        int64             `json:"bytesDownloaded"`
+	BytesWasted            int64             `json:"bytesWasted"`
+	BytesUploaded          int64             `json:"bytesUploaded"`
+	DownloadBytesPerSecond int64             `json:"downloadBytesPerSecond"`
+	UploadBytesPerSecond   int64             `json:"uploadBytesPerSecond"`
+	ETASeconds             *int64            `json:"etaSeconds,omitempty"`
+	Checked                float64           `json:"checked,omitempty"` // Share of the data looked at while Checking.
+	Pieces                 jsonPieces        `json:"pieces"`
+	Peers                  jsonPeers         `json:"peers"`
+	Connections            []engine.PeerInfo `json:"connections"`
+	Trackers               []jsonTracker     `json:"trackers"`
+	LastReceived           *time.Time        `json:"lastReceived,omitempty"`
+	CompletedAt            *time.Time        `json:"completedAt,omitempty"`
+	Error                  *jsonError        `json:"error,omitempty"`
+}
+
+type jsonPieces struct {
+	Length     int64  `json:"length"`
+	Total      int    `json:"total"`
+	Verified   int    `json:"verified"`
+	InProgress int    `json:"inProgress"`
+	Have       []byte `json:"have"` // Bitfield in the bit order of BEP 3, base64.
+}
+
+type jsonPeers struct {
+	Connected int `json:"connected"`
+	Seeds     int `json:"seeds"`
+	Known     int `json:"known"`
+}
+
+type jsonTracker struct {
+	URL          string     `json:"url"` // Scheme and host: the rest may be a secret.
+	LastError    string     `json:"lastError,omitempty"`
+	NextAnnounce *time.Time `json:"nextAnnounce,omitempty"`
+	Seeds        *int       `json:"seeds,omitempty"`
+	Peers        *int       `json:"peers,omitempty"`
+}
+
+type jsonError struct {
+	Reason    string `json:"reason"`
+	Message   string `json:"message"`
+	Permanent bool   `json:"permanent"`
+}
+
+func snapshot(p *download.Progress, peers []engine.PeerInfo) jsonProgress {
+	j := jsonProgress{
+		Time: p.At.UTC(), State: p.State, InfoHash: p.InfoHash, Name: p.Name,
+		BytesTotal: p.BytesTotal, BytesVerified: p.BytesVerified, BytesDownloaded: p.BytesDownloaded,
+		BytesWasted: p.BytesWasted, BytesUploaded: p.BytesUploaded,
+		DownloadBytesPerSecond: p.DownloadBytesPerSecond, UploadBytesPerSecond: p.UploadBytesPerSecond,
+		Checked: p.Checked,
+		Pieces: jsonPieces{
+			Length: p.Pieces.Length, Total: p.Pieces.Total, Verified: p.Pieces.Verified,
+			InProgress: p.Pieces.InProgress, Have: p.Pieces.Have,
+		},
+		Peers:       jsonPeers{p.Peers.Connected, p.Peers.Seeds, p.Peers.Known},
+		Connections: append([]engine.PeerInfo{}, peers...), Trackers: []jsonTracker{},
+		LastReceived: known(p.LastReceived), CompletedAt: known(p.CompletedAt),
+	}
+	if eta := transfer(p).ETA; eta != termui.Unknown {
+		seconds := int64(eta.Round(time.Second) / time.Second)
+		j.ETASeconds = &seconds
+	}
+	for _, t := range p.Trackers {
+		j.Trackers = append(j.Trackers, jsonTracker{
+			URL: t.URL, LastError: t.LastError, NextAnnounce: known(t.NextAnnounce), Seeds: said(t.Seeds), Peers: said(t.Peers),
+		})
+	}
+	if p.Err != nil {
+		j.Error = &jsonError{p.Err.Reason, p.Err.Message, p.Err.Permanent}
+	}
+	return j
+}
+
+// known returns a time unless it is zero.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// said returns a count unless the tracker did not say it.
+func said(n int) *int {
+	if n < 0 {
+		return nil
+	}
+	return &n
+}
