@@ -158,25 +158,33 @@ func (h *handle) flush() error {
 	return nil
 }
 
-// flush syncs all files of s that were written.
+// flush syncs all files of s that were written. Those that were closed
+// meanwhile have been synced then.
 func (c *handles) flush(s *Store) error {
-	for _, h := range c.of(s) {
-		if err := h.flush(); err != nil {
+	for _, key := range c.keys(s) {
+		c.mu.Lock()
+		h := c.take(key)
+		c.mu.Unlock()
+		if h == nil {
+			continue
+		}
+		err := h.flush()
+		c.release(h)
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// of returns the open handles of s. They may be closed meanwhile, but only
-// after they have been flushed, which flush then waits for.
-func (c *handles) of(s *Store) []*handle {
+// keys returns which files of s are open.
+func (c *handles) keys(s *Store) []handleKey {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []*handle
-	for key, h := range c.open {
+	var all []handleKey
+	for key := range c.open {
 		if key.store == s {
-			all = append(all, h)
+			all = append(all, key)
 		}
 	}
 	return all

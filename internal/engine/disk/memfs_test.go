@@ -33,6 +33,7 @@ type memFS struct {
 }
 
 type inode struct {
+	name    string // Under which it was made, or renamed to.
 	dir     bool
 	mode    fs.FileMode
 	data    []byte
@@ -90,7 +91,7 @@ func (m *memFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) 
 			return nil, err
 		}
 		m.clock++
-		n = &inode{mode: perm, mtime: m.clock}
+		n = &inode{name: name, mode: perm, mtime: m.clock}
 		m.names[name] = n
 	case flag&os.O_EXCL != 0:
 		return nil, syscall.EEXIST
@@ -98,11 +99,12 @@ func (m *memFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) 
 		return nil, syscall.EISDIR
 	}
 	if flag&os.O_TRUNC != 0 && len(n.data) > 0 {
-		*n = inode{mode: n.mode, synced: n.synced, mtime: n.mtime}
+		*n = inode{name: n.name, mode: n.mode, synced: n.synced, mtime: n.mtime}
 	}
 	m.opened++
 	m.most = max(m.most, m.opened)
-	return &memFile{fs: m, name: name, n: n}, nil
+	n.name = name
+	return &memFile{fs: m, n: n}, nil
 }
 
 func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
@@ -141,6 +143,7 @@ func (m *memFS) Rename(from, to string) error {
 		return err
 	}
 	m.names[to] = m.names[from]
+	m.names[to].name = to
 	delete(m.names, from)
 	return nil
 }
@@ -273,15 +276,14 @@ func (m *memFS) files() []string {
 }
 
 type memFile struct {
-	fs   *memFS
-	name string
-	n    *inode
+	fs *memFS
+	n  *inode
 }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if err := f.fs.ask("read", f.name); err != nil {
+	if err := f.fs.ask("read", f.n.name); err != nil {
 		return 0, err
 	}
 	if off >= int64(len(f.n.data)) {
@@ -297,7 +299,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 func (f *memFile) WriteVec(chunks [][]byte, off int64) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	err := f.fs.change("write", f.name)
+	err := f.fs.change("write", f.n.name)
 	if err != nil && !errors.Is(err, errPower) {
 		return 0, err
 	}
@@ -326,7 +328,7 @@ func (f *memFile) WriteVec(chunks [][]byte, off int64) (int, error) {
 func (f *memFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if err := f.fs.change("sync", f.name); err != nil {
+	if err := f.fs.change("sync", f.n.name); err != nil {
 		return err
 	}
 	if !f.n.dir {
@@ -334,12 +336,12 @@ func (f *memFile) Sync() error {
 		return nil
 	}
 	for name := range f.fs.kept {
-		if name != "." && path.Dir(name) == f.name {
+		if name != "." && path.Dir(name) == f.n.name {
 			delete(f.fs.kept, name)
 		}
 	}
 	for name, n := range f.fs.names {
-		if name != "." && path.Dir(name) == f.name {
+		if name != "." && path.Dir(name) == f.n.name {
 			f.fs.kept[name] = n
 		}
 	}

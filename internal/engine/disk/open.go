@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
@@ -173,13 +174,13 @@ func (s *Store) prepare(spec Spec, v *survey) error {
 			return err
 		}
 	}
-	made := map[string]bool{".": true}
+	ensured := map[string]bool{".": true}
 	for i := range s.info.Files {
 		f := &s.info.Files[i]
 		if f.Pad {
 			continue
 		}
-		if err := s.ensureFolders(path.Dir(f.Path), made); err != nil {
+		if err := s.ensureFolders(path.Dir(f.Path), ensured); err != nil {
 			return err
 		}
 		if f.Length == 0 && !s.exists.Has(i) {
@@ -195,25 +196,29 @@ func (s *Store) prepare(spec Spec, v *survey) error {
 			}
 		}
 	}
+	if s.completed.IsZero() {
+		// An earlier run may have been killed before it synced them.
+		maps.Copy(s.folders, ensured)
+	}
 	return nil
 }
 
-// ensureFolders makes the folders of a file; made remembers which are there.
-func (s *Store) ensureFolders(name string, made map[string]bool) error {
-	if made[name] {
+// ensureFolders makes the folders of a file; ensured remembers which are there.
+func (s *Store) ensureFolders(name string, ensured map[string]bool) error {
+	if ensured[name] {
 		return nil
 	}
-	if err := s.ensureFolders(path.Dir(name), made); err != nil {
+	if err := s.ensureFolders(path.Dir(name), ensured); err != nil {
 		return err
 	}
-	is, err := ensureFolder(s.fs, name)
+	made, err := ensureFolder(s.fs, name)
 	if err != nil {
 		return err
 	}
-	if is {
+	if made {
 		s.folders[path.Dir(name)] = true
 	}
-	made[name] = true
+	ensured[name] = true
 	return nil
 }
 
