@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/controllers"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+	"github.com/torrent-operator/torrent-operator/internal/executor/inproc"
+)
+
+// closeTimeout bounds how long the operator takes to stop its downloads. It is
+// below the 30 seconds that Kubernetes gives a Pod.
+const closeTimeout = 20 * time.Second
+
+// managerFlags are the flags of the manager command, as its help describes
+// them.
+type managerFlags struct {
+	kubeconfig        string
+	metricsAddr       string
+	metricsPlain      bool
+	healthAddr        string
+	leaderElect       bool
+	leaderElectNS     string
+	nodeName          string
+	roots             []string
+	deny, allow       []string
+	ports             string
+	assembly          string
+	writeQPS          float64
+	progressInterval  time.Duration
+	concurrent        int
+	logFormat, logLvl string
+}
+
+func managerCommand() *cobra.Command {
+	var f managerFlags
+	cmd := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the operator: serve TorrentDownloads of a Kubernetes cluster",
+		Long: `Run the operator: serve TorrentDownloads of a Kubernetes cluster.
+
+Downloads run in this process and are written to PersistentVolumes of type
+hostPath and local on this node, below the folders given by
+--local-volume-root. There is no wall between what strangers send and the
+rights of this process: use it where one team owns the cluster.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runManager(cmd.Context(), f) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file; default: the KUBECONFIG variable, the Pod's service account, then ~/.kube/config")
+	fs.StringVar(&f.metricsAddr, "metrics-bind-address", ":8443", `address of the metrics endpoint; "0" turns it off`)
+	fs.BoolVar(&f.metricsPlain, "metrics-insecure", false, "serve metrics over plain HTTP to anybody, instead of over TLS to those who may get them")
+	fs.StringVar(&f.healthAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	fs.BoolVar(&f.leaderElect, "leader-elect", false, "take a Lease first, so that of several replicas one works at a time")
+	fs.StringVar(&f.leaderElectNS, "leader-election-namespace", "", "namespace of the Lease; default: that of the Pod")
+	fs.StringVar(&f.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of the Node on which this process runs (env NODE_NAME)")
+	fs.StringSliceVar(&f.roots, "local-volume-root", nil, "folder of this node below which volumes may be written to; may be repeated; none: no volume is written to")
+	fs.StringSliceVar(&f.deny, "deny-cidrs", []string{"127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"}, "networks that downloads may not connect to (trackers, peers, metainfo URLs); the API server's addresses are always added")
+	fs.StringSliceVar(&f.allow, "allow-cidrs", nil, "networks that downloads may connect to although they are denied")
+	fs.StringVar(&f.ports, "listen-ports", "6881-6889", "TCP port for peers, or a range of which the first free one is taken")
+	fs.StringVar(&f.assembly, "assembly-memory", "64Mi", "memory for pieces that are being put together, for all downloads at once")
+	fs.Float64Var(&f.writeQPS, "status-write-qps", controllers.DefaultStatusWriteQPS, "status writes a second, for all downloads at once")
+	fs.DurationVar(&f.progressInterval, "progress-min-interval", controllers.DefaultProgressMinInterval, "least time between two status writes of one download that only report progress")
+	fs.IntVar(&f.concurrent, "max-concurrent-reconciles", controllers.DefaultMaxConcurrentReconciles, "how many downloads are worked on at once")
+	fs.StringVar(&f.logFormat, "log-format", "json", "json or text")
+	fs.StringVar(&f.logLvl, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+// runManager is the one place where the operator is put together.
+func runManager(ctx context.Context, f managerFlags) error {
+	log, err := newLogger(f.logFormat, f.logLvl)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	kube, err := restConfig(f.kubeconfig)
+	if err != nil {
+		return err
+	}
+	roots, err := volumeRoots(f.roots)
+	if err != nil {
+		return err
+	}
+	eng, err := newEngine(ctx, f, kube, log)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(f, kube)
+	if err != nil {
+		return errors.Join(err, eng.Close(ctx))
+	}
+	exec := inproc.New(inproc.Config{Engine: eng, Reader: mgr.GetClient(), NodeName: f.nodeName, Roots: roots, Logger: log})
+	err = (&controllers.TorrentDownloadReconciler{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Executor: exec,
+		Recorder:       mgr.GetEventRecorder("torrent-operator"),
+		StatusWriteQPS: f.writeQPS, ProgressMinInterval: f.progressInterval, MaxConcurrentReconciles: f.concurrent,
+	}).SetupWithManager(mgr)
+	if err == nil {
+		log.Info("starting", "peerPort", eng.Port(), "node", f.nodeName, "localVolumeRoots", roots)
+		err = mgr.Start(ctx)
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(err, exec.Close(stop), eng.Close(stop))
+}
+
+func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	metrics := metricsserver.Options{BindAddress: f.metricsAddr}
+	if !f.metricsPlain {
+		metrics.SecureServing, metrics.FilterProvider = true, filters.WithAuthenticationAndAuthorization
+	}
+	mgr, err := ctrl.NewManager(kube, ctrl.Options{
+		Scheme:                  scheme,
+		Metrics:                 metrics,
+		HealthProbeBindAddress:  f.healthAddr,
+		LeaderElection:          f.leaderElect,
+		LeaderElectionID:        "torrent-operator." + v1alpha1.GroupVersion.Group,
+		LeaderElectionNamespace: f.leaderElectNS,
+		// The process ends with the manager, so the Lease can be given up at once.
+		LeaderElectionReleaseOnCancel: true,
+		// Volumes and nodes are read seldom: watching all of a cluster's is not worth it.
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.PersistentVolume{}, &corev1.Node{}}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mgr, errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+func newEngine(ctx context.Context, f managerFlags, kube *rest.Config, log *slog.Logger) (*engine.Engine, error) {
+	first, last, err := portRange(f.ports)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := resource.ParseQuantity(f.assembly)
+	if err != nil || memory.Value() <= 0 {
+		return nil, fmt.Errorf("--assembly-memory: %q is not an amount of memory such as 64Mi", f.assembly)
+	}
+	guard := new(transport.Guard)
+	if guard.Deny, err = prefixes("--deny-cidrs", f.deny); err != nil {
+		return nil, err
+	}
+	if guard.Allow, err = prefixes("--allow-cidrs", f.allow); err != nil {
+		return nil, err
+	}
+	guard.Deny = append(guard.Deny, apiServer(ctx, kube)...)
+	return engine.New(engine.Config{PortFirst: first, PortLast: last, AssemblyBytes: memory.Value(), Guard: guard, Logger: log})
+}
+
+// apiServer returns the addresses of the API server, both as this process
+// reaches it and as Pods do.
+func apiServer(ctx context.Context, kube *rest.Config) []netip.Prefix {
+	hosts := []string{os.Getenv("KUBERNETES_SERVICE_HOST")}
+	if u, err := url.Parse(kube.Host); err == nil {
+		hosts = append(hosts, u.Hostname())
+	}
+	var out []netip.Prefix
+	for _, host := range hosts {
+		if host == "" {
+			continue
+		}
+		addrs, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host) // What does not resolve can't be dialed either.
+		for _, a := range addrs {
+			a = a.Unmap()
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return out
+}
+
+// portRange reads "6881" or "6881-6889".
+func portRange(s string) (first, last int, err error) {
+	a, b, isRange := strings.Cut(s, "-")
+	if !isRange {
+		b = a
+	}
+	lo, errLo := strconv.ParseUint(a, 10, 16)
+	hi, errHi := strconv.ParseUint(b, 10, 16)
+	if errLo != nil || errHi != nil || lo == 0 || hi < lo {
+		return 0, 0, fmt.Errorf("--listen-ports: %q is not a port such as 6881 or a range such as 6881-6889", s)
+	}
+	return int(lo), int(hi), nil
+}
+
+func prefixes(flag string, cidrs []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, c := range cidrs {
+		p, err := netip.ParsePrefix(c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is not a network such as 10.0.0.0/8", flag, c)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// volumeRoots checks that the allowed folders exist: a misspelt one would
+// refuse every volume later.
+func volumeRoots(roots []string) ([]string, error) {
+	out := make([]string, len(roots))
+	for i, root := range roots {
+		abs, err := filepath.Abs(root)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("--local-volume-root: %s is not a folder on this node; create it or correct the flag", abs)
+		}
+		out[i] = abs
+	}
+	return out, nil
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig != "" {
+		os.Setenv("KUBECONFIG", kubeconfig)
+	}
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no Kubernetes cluster to work for: %w; give --kubeconfig", err)
+	}
+	return cfg, nil
+}
+
+func newLogger(format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is not debug, info, warn or error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format: %q is neither json nor text", format)
+}
