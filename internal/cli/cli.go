@@ -43,7 +43,7 @@ func Main(root *cobra.Command) int {
 // exit code.
 func Run(ctx context.Context, root *cobra.Command) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetFlagErrorFunc(usageError)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0

@@ -35,10 +35,10 @@ func newRoot(stdin io.Reader, stdout, stderr io.Writer, args ...string) *cobra.C
 // run runs a command line to its end.
 func run(t *testing.T, args ...string) result {
 	t.Helper()
-	return runWith(t, t.Context(), nil, args...)
+	return runWith(t.Context(), t, nil, args...)
 }
 
-func runWith(t *testing.T, ctx context.Context, stdin []byte, args ...string) result {
+func runWith(ctx context.Context, t *testing.T, stdin []byte, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := Run(ctx, newRoot(bytes.NewReader(stdin), &stdout, &stderr, args...))
@@ -195,7 +195,7 @@ func TestCreateAndInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r = runWith(t, t.Context(), b, "inspect", "-", "--json")
+	r = runWith(t.Context(), t, b, "inspect", "-", "--json")
 	r.expectSuccess(t)
 	var got inspected
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
@@ -260,7 +260,7 @@ func TestCreateStopsWithASignal(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errStopped)
 	out := filepath.Join(t.TempDir(), "x.torrent")
-	runWith(t, ctx, nil, "create", tree(t), "-o", out).expectFailure(t, exitStopped, "nothing was written")
+	runWith(ctx, t, nil, "create", tree(t), "-o", out).expectFailure(t, exitStopped, "nothing was written")
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a file was written")
 	}
@@ -280,7 +280,7 @@ func TestInspectOnTheWrongFiles(t *testing.T) {
 	run(t, "inspect", write(t, dir, "text", []byte("hello"))).expectFailure(t, exitTorrent, "text: invalid torrent")
 	run(t, "inspect", write(t, dir, "empty", nil)).expectFailure(t, exitTorrent, "empty: invalid torrent")
 	run(t, "inspect", write(t, dir, "cut", []byte("d8:announce"))).expectFailure(t, exitTorrent, "cut: invalid torrent")
-	runWith(t, t.Context(), []byte("x"), "inspect", "-").expectFailure(t, exitTorrent, "standard input: invalid torrent")
+	runWith(t.Context(), t, []byte("x"), "inspect", "-").expectFailure(t, exitTorrent, "standard input: invalid torrent")
 }
 
 func TestATorrentsNamesBringNoControlCharactersToTheTerminal(t *testing.T) {
@@ -288,7 +288,7 @@ func TestATorrentsNamesBringNoControlCharactersToTheTerminal(t *testing.T) {
 	path := write(t, dir, "x", []byte("x"))
 	r := run(t, "create", path, "-o", "-", "--comment", "a\x1b[2Jb")
 	r.expectSuccess(t)
-	r = runWith(t, t.Context(), []byte(r.stdout), "inspect", "-")
+	r = runWith(t.Context(), t, []byte(r.stdout), "inspect", "-")
 	r.expectSuccess(t)
 	if strings.Contains(r.stdout, "\x1b") || !strings.Contains(r.stdout, "Comment:     a?[2Jb") {
 		t.Errorf("%q", r.stdout)

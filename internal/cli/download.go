@@ -162,16 +162,24 @@ func watch(ctx context.Context, t *engine.Torrent, v view) error {
 			continue
 		case <-t.Done():
 		case <-ctx.Done():
-			stopping, cancel := context.WithTimeout(context.Background(), stopWait)
-			defer cancel()
-			if err := t.Stop(stopping); err != nil {
-				return fail(exitStopped, "the download did not stop within %s: some of the last pieces may have to be fetched again", stopWait)
+			if err := stop(t); err != nil {
+				return err
 			}
 		}
 		p := t.Progress()
 		v.show(p, nil, true)
 		return ending(p)
 	}
+}
+
+// stop stops a torrent, with patience.
+func stop(t *engine.Torrent) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	if err := t.Stop(ctx); err != nil {
+		return fail(exitStopped, "the download did not stop within %s: some of the last pieces may have to be fetched again", stopWait)
+	}
+	return nil
 }
 
 // ending is the error that the last snapshot of a download amounts to.

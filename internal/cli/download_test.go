@@ -144,7 +144,7 @@ func TestDownloadByATrackerWithJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.serve(t)
-	r := runWith(t, t.Context(), torrent, "download", "-", "-o", out, "--port", freePort(t), "--json")
+	r := runWith(t.Context(), t, torrent, "download", "-", "-o", out, "--port", freePort(t), "--json")
 	r.expectSuccess(t)
 	d.expectIn(t, out)
 	var last jsonProgress
