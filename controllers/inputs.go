@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,8 +25,8 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 			return in, err
 		}
 	}
-	// What runs already has had its path for itself when it began.
-	if p == nil || !td.DeletionTimestamp.IsZero() {
+	// What runs already had its place for itself when it began.
+	if p == nil || td.Status.StartTime == nil || !td.DeletionTimestamp.IsZero() {
 		if in.Rivals, err = r.rivals(ctx, td); err != nil {
 			return in, err
 		}
@@ -72,8 +71,7 @@ func (r *TorrentDownloadReconciler) namespaceDeleting(ctx context.Context, name 
 	return !ns.DeletionTimestamp.IsZero(), nil
 }
 
-// rivals are the other downloads of the same claim whose path is the same as,
-// above, or below that of td.
+// rivals are the other downloads of the same claim.
 func (r *TorrentDownloadReconciler) rivals(ctx context.Context, td *v1alpha1.TorrentDownload) ([]lifecycle.Rival, error) {
 	var list v1alpha1.TorrentDownloadList
 	if err := r.Client.List(ctx, &list, client.InNamespace(td.Namespace),
@@ -82,18 +80,17 @@ func (r *TorrentDownloadReconciler) rivals(ctx context.Context, td *v1alpha1.Tor
 	}
 	var rivals []lifecycle.Rival
 	for i := range list.Items {
-		other := &list.Items[i]
-		if other.UID != td.UID && overlap(other.Spec.Volume.Path, td.Spec.Volume.Path) {
+		if other := &list.Items[i]; other.UID != td.UID {
 			rivals = append(rivals, lifecycle.Rival{
-				Name: other.Name, UID: string(other.UID), Created: other.CreationTimestamp.Time, InfoHash: other.Status.InfoHash.V1,
+				Name:     other.Name,
+				UID:      string(other.UID),
+				Created:  other.CreationTimestamp.Time,
+				Started:  other.Status.StartTime != nil,
+				Path:     other.Spec.Volume.Path,
+				Content:  other.Status.Name,
+				InfoHash: other.Status.InfoHash.V1,
 			})
 		}
 	}
 	return rivals, nil
-}
-
-// overlap says whether one of two paths below the same root is the other one
-// or above it. "" is the root.
-func overlap(a, b string) bool {
-	return a == "" || b == "" || strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
 }

@@ -54,9 +54,9 @@ func (s *situation) keepData() string {
 	case s.td.Status.StartTime == nil:
 		return "this download never wrote to it"
 	}
-	for _, rival := range s.in.Rivals {
-		if h := s.td.Status.InfoHash.V1; h != "" && h == rival.InfoHash {
-			return "TorrentDownload " + rival.Name + " uses the same files"
+	for i := range s.in.Rivals {
+		if rival := &s.in.Rivals[i]; s.sharesFiles(rival) {
+			return "TorrentDownload " + rival.Name + " has the same files"
 		}
 	}
 	return ""

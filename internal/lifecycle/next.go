@@ -23,8 +23,8 @@ type Inputs struct {
 	SourceProblem *download.Failure
 	// Claim is the claim that spec.volume names.
 	Claim Claim
-	// Rivals are the other downloads of the same claim whose path overlaps
-	// with this one's.
+	// Rivals are the other downloads of the same claim. They are not needed
+	// for one that has started.
 	Rivals []Rival
 	// NamespaceDeleting says that the namespace is being deleted.
 	NamespaceDeleting bool
@@ -43,13 +43,15 @@ type Claim struct {
 
 func (c Claim) usable() bool { return c.Exists && !c.Deleting }
 
-// Rival is another download in the same claim whose path is the same as,
-// above, or below this one's.
+// Rival is another download in the same claim.
 type Rival struct {
-	Name     string
-	UID      string
-	Created  time.Time
-	InfoHash string // v1, "" while it is not known.
+	Name    string
+	UID     string
+	Created time.Time
+	Started bool // It has run, so files of it may be there.
+	// Path is its spec.volume.path. Content is its status.name and InfoHash
+	// its status.infoHash.v1; both are "" while they are not known.
+	Path, Content, InfoHash string
 }
 
 // Memory is what goes from one decision into the next beside the object. To
@@ -118,7 +120,7 @@ var rules = []rule{
 	deleted,       // the object goes, and with it its data or not
 	suspended,     // spec.suspend
 	atRest,        // complete, and nothing more is wanted of it
-	pathConflict,  // an older download has the path
+	pathConflict,  // an older download has the place of its files
 	sourceProblem, // a ConfigMap, Secret or key is missing or refused
 	claimMissing,  // the claim is not there yet, or is on its way out
 	unknown,       // the executor knows nothing: the status stays as it is
@@ -146,12 +148,14 @@ type situation struct {
 // changed.
 func Next(now time.Time, td *v1alpha1.TorrentDownload, in Inputs, p *download.Progress) Decision {
 	s := &situation{now: now, td: td, in: in, p: p}
+	var r ruling
 	for _, ask := range rules {
-		if r, ok := ask(s); ok {
-			return s.decide(r)
+		var decided bool
+		if r, decided = ask(s); decided {
+			break
 		}
 	}
-	panic("lifecycle: the last rule has no ruling")
+	return s.decide(r)
 }
 
 // NeedsSource says whether a decision about td needs spec.source to be
@@ -212,7 +216,7 @@ func (s *situation) decide(r ruling) Decision {
 	case run, resolve:
 		if s.in.SourceProblem == nil {
 			q := s.request()
-			q.ResolveOnly = r.act == resolve
+			q.ResolveOnly = r.act == resolve || s.resolveFirst()
 			d.Run = &q
 		}
 	case stop:

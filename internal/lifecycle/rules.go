@@ -41,25 +41,6 @@ func atRest(s *situation) (ruling, bool) {
 	return ruling{standing: standsComplete, act: leave}, true
 }
 
-func pathConflict(s *situation) (ruling, bool) {
-	if s.wasComplete() {
-		return ruling{}, false
-	}
-	for _, rival := range s.in.Rivals {
-		if s.yieldsTo(rival) {
-			return ruling{
-				standing: standsStalled,
-				reason:   download.ReasonPathConflict,
-				message: fmt.Sprintf("TorrentDownload %s is older and uses the same folder of claim %s, or one above or below it. "+
-					"Create this one again with another spec.volume.path, or delete that one.", rival.Name, s.td.Spec.Volume.ClaimName),
-				act:     stop,
-				recheck: recheckStuck,
-			}, true
-		}
-	}
-	return ruling{}, false
-}
-
 func sourceProblem(s *situation) (ruling, bool) {
 	f := s.in.SourceProblem
 	if f == nil || s.underWay() {
@@ -258,15 +239,6 @@ func noTracker(p *download.Progress) *download.Failure {
 		Message: fmt.Sprintf("No tracker answers (%s), so no peers can be found. It goes on trying. "+
 			"Check that the address is right and can be reached from here, or add trackers or peers to spec.discovery.", which),
 	}
-}
-
-// yieldsTo says whether a rival has the older right to the path.
-func (s *situation) yieldsTo(r Rival) bool {
-	mine := s.td.CreationTimestamp.Time
-	if !r.Created.Equal(mine) {
-		return r.Created.Before(mine)
-	}
-	return r.UID < string(s.td.UID)
 }
 
 // underWay says that the download runs and has no need of its source.
