@@ -124,6 +124,9 @@ func (o *order) incAll() {
 func (o *order) decAll() {
 	o.base--
 	o.start = slices.Delete(o.start, 0, 1)
+	if o.buckets() == 0 { // All pieces are out, and were when the peer came.
+		o.start = append(o.start, len(o.list))
+	}
 }
 
 // join counts a peer that has these pieces; leave takes it back.

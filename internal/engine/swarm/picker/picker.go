@@ -20,6 +20,7 @@ package picker
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 )
@@ -162,6 +163,17 @@ func (p *Picker) Failed(index uint32, suspects []ID) {
 	p.failed[index] = append([]ID{}, suspects...)
 	p.order.add(index)
 	p.version++
+}
+
+// Suspected says whether the peer had a hand in a piece that failed and was not
+// got since.
+func (p *Picker) Suspected(r *Peer) bool {
+	for _, ids := range p.failed {
+		if slices.Contains(ids, r.id) {
+			return true
+		}
+	}
+	return false
 }
 
 // Missing says that a verified piece was lost.

@@ -1,0 +1,198 @@
+package swarm
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// candidateState says what is being done about an address.
+type candidateState uint8
+
+const (
+	waiting   candidateState = iota // To be connected to when its time has come.
+	dialing                         // Dial was said, no answer yet.
+	connected                       // There is a connection.
+	hopeless                        // It is ourselves, or banned.
+)
+
+// candidate is an address of a peer.
+type candidate struct {
+	addr  netip.AddrPort
+	state candidateState
+	fails int           // In a row.
+	next  time.Duration // Not before.
+	seed  bool          // It had everything when we last saw it.
+}
+
+// pool is the addresses that are known, at most maxCandidates.
+type pool struct {
+	byAddr  map[netip.AddrPort]*candidate // Never iterated over.
+	list    []*candidate
+	hand    int // Where in list the next search begins.
+	dialing int
+	asked   time.Duration // When more addresses were asked for.
+	askable bool
+}
+
+func newPool() pool { return pool{byAddr: map[netip.AddrPort]*candidate{}, askable: true} }
+
+// add remembers an address, in a random place. When the pool is full it takes
+// the place of one that failed, if there is one near the hand.
+func (l *pool) add(addr netip.AddrPort, rng *rand.Rand) {
+	if l.byAddr[addr] != nil {
+		return
+	}
+	c := &candidate{addr: addr}
+	if len(l.list) < maxCandidates {
+		i := rng.IntN(len(l.list) + 1)
+		l.list = append(l.list, c)
+		l.list[len(l.list)-1], l.list[i] = l.list[i], c
+		l.byAddr[addr] = c
+		return
+	}
+	for range 16 {
+		l.hand = (l.hand + 1) % len(l.list)
+		if old := l.list[l.hand]; old.state == hopeless || old.state == waiting && old.fails > 0 {
+			delete(l.byAddr, old.addr)
+			l.list[l.hand] = c
+			l.byAddr[addr] = c
+			return
+		}
+	}
+}
+
+// connected notes the end of a dial that succeeded.
+func (l *pool) connected(addr netip.AddrPort) {
+	if c := l.byAddr[addr]; c != nil {
+		l.undial(c)
+		if c.state != hopeless {
+			c.state = connected
+		}
+	}
+}
+
+func (l *pool) undial(c *candidate) {
+	if c.state == dialing {
+		l.dialing--
+	}
+}
+
+// failed notes the end of a dial that did not succeed.
+func (l *pool) failed(addr netip.AddrPort, now time.Duration) {
+	if c := l.byAddr[addr]; c != nil && c.state == dialing {
+		l.undial(c)
+		c.state = waiting
+		c.fails++
+		c.next = now + redial(c.fails)
+	}
+}
+
+func redial(fails int) time.Duration {
+	return min(minRedial<<min(max(fails-1, 0), 10), maxRedial)
+}
+
+// verdict says how a connection ended, for its address.
+type verdict uint8
+
+const (
+	fine verdict = iota // To be had again.
+	bad                 // It was of no use.
+	full                // It was of no use because both were complete.
+)
+
+// gone notes the end of a connection that we made.
+func (l *pool) gone(addr netip.AddrPort, now time.Duration, v verdict) {
+	c := l.byAddr[addr]
+	if c == nil || c.state != connected {
+		return
+	}
+	c.state = waiting
+	c.seed = v == full
+	if v == fine {
+		c.fails = 0
+	} else {
+		c.fails++
+	}
+	c.next = now + redial(c.fails)
+}
+
+// never has an address not dialed again.
+func (l *pool) never(addr netip.AddrPort) {
+	if c := l.byAddr[addr]; c != nil {
+		l.undial(c)
+		c.state = hopeless
+	}
+}
+
+// shares says whether other addresses that are not hopeless have the same IP.
+func (l *pool) shares(addr netip.AddrPort) bool {
+	for _, c := range l.list {
+		if c.addr.Addr() == addr.Addr() && c.addr != addr && c.state != hopeless {
+			return true
+		}
+	}
+	return false
+}
+
+// next returns an address to connect to now, or nil.
+func (l *pool) next(now time.Duration, seeding bool) *candidate {
+	for range l.list {
+		l.hand = (l.hand + 1) % len(l.list)
+		if c := l.list[l.hand]; c.state == waiting && now >= c.next && !(seeding && c.seed) {
+			return c
+		}
+	}
+	return nil
+}
+
+// found takes in addresses.
+func (s *Swarm) found(addrs []netip.AddrPort) {
+	for _, a := range addrs {
+		a = addrOf(a)
+		if !a.IsValid() || a.Port() == 0 || a.Addr().IsUnspecified() || a.Addr().IsMulticast() ||
+			s.guilt.bans([20]byte{}, a) {
+			continue
+		}
+		s.pool.add(a, s.rng)
+	}
+	s.busy.dial = true
+}
+
+func (s *Swarm) dialFailed(addr netip.AddrPort) {
+	s.pool.failed(addrOf(addr), s.now)
+	s.busy.dial = true
+}
+
+// backoffAfter judges a connection that ended.
+func (s *Swarm) backoffAfter(p *peer) verdict {
+	switch {
+	case p.reason == ReasonSeeds:
+		return full
+	case p.reason == ReasonReplaced || p.reason == ReasonFull || p.reason == ReasonIdle || p.reason == ReasonDuplicate:
+		return fine
+	case p.reason == "" && s.now-p.since >= time.Minute:
+		return fine
+	}
+	return bad
+}
+
+// dial fills free places, and asks for addresses when there are none for them.
+func (s *Swarm) dial() {
+	s.busy.dial = false
+	seeding := s.have.IsFull()
+	for len(s.peers)+s.pool.dialing < s.c.MaxPeers && s.pool.dialing < maxDialing {
+		c := s.pool.next(s.now, seeding)
+		if c == nil {
+			break
+		}
+		c.state = dialing
+		s.pool.dialing++
+		s.fx.Dial = append(s.fx.Dial, c.addr)
+	}
+	want := min(wantPeers, s.c.MaxPeers)
+	if !seeding && len(s.peers)+s.pool.dialing < want && (s.pool.askable || s.now-s.pool.asked >= askInterval) {
+		s.pool.asked, s.pool.askable = s.now, false
+		s.fx.NeedPeers = true
+	}
+}

@@ -1,0 +1,100 @@
+package swarm
+
+import (
+	"fmt"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// check holds what must be true of a swarm after every Handle.
+func (s *Swarm) check() error {
+	for i, p := range s.peers {
+		if p.closing || s.byID[p.id] != p || s.byKey[p.key] != p {
+			return fmt.Errorf("peer %d is listed and should not be", p.id)
+		}
+		for _, q := range []*queue{&p.requests, &p.uploads} {
+			n := 0
+			for _, e := range q.all() {
+				if e.state <= late {
+					n++
+				}
+			}
+			if n != q.open {
+				return fmt.Errorf("peer %d: %d open requests are counted as %d", p.id, n, q.open)
+			}
+		}
+		if p.requests.open > localDepth || p.uploads.open > maxQueue {
+			return fmt.Errorf("peer %d: %d requests out, %d in", p.id, p.requests.open, p.uploads.open)
+		}
+		if p.interesting != p.pick.Useful() {
+			return fmt.Errorf("peer %d: interesting %v, useful %v", p.id, p.interesting, p.pick.Useful())
+		}
+		for _, e := range p.uploads.all() {
+			if e.state == live && !s.have.Has(int(e.index)) {
+				return fmt.Errorf("peer %d was promised piece %d, which is not there", p.id, e.index)
+			}
+		}
+		if i > 0 && p.touched {
+			return fmt.Errorf("peer %d was left touched", p.id)
+		}
+	}
+	if len(s.peers) > s.c.MaxPeers {
+		return fmt.Errorf("%d peers of at most %d", len(s.peers), s.c.MaxPeers)
+	}
+	n := 0
+	for _, c := range s.pool.list {
+		if c.state == dialing {
+			n++
+		}
+		if s.pool.byAddr[c.addr] != c {
+			return fmt.Errorf("address %v is lost", c.addr)
+		}
+	}
+	if n != s.pool.dialing || n > maxDialing || len(s.pool.byAddr) != len(s.pool.list) || len(s.pool.list) > maxCandidates {
+		return fmt.Errorf("%d dialing, counted %d; %d addresses, %d listed", n, s.pool.dialing, len(s.pool.byAddr), len(s.pool.list))
+	}
+	return s.checkSends()
+}
+
+// checkSends holds what must be true of the messages of the last Handle.
+func (s *Swarm) checkSends() error {
+	for _, e := range s.fx.Send {
+		p := s.byID[e.Peer]
+		if p == nil || p.closing {
+			continue // Its end came later in the same batch.
+		}
+		switch m := e.Msg; m.ID {
+		case wire.Request:
+			if p.requests.open > p.pipe.depth {
+				return fmt.Errorf("peer %d was asked for more, with %d requests and depth %d", p.id, p.requests.open, p.pipe.depth)
+			}
+			if !s.isBlock(&m) || !p.pick.Has(m.Index) || s.have.Has(int(m.Index)) {
+				return fmt.Errorf("peer %d was asked for %v", p.id, m)
+			}
+			if err := s.checkOwner(p, m); err != nil {
+				return err
+			}
+		case wire.Have:
+			if !s.have.Has(int(m.Index)) {
+				return fmt.Errorf("told peer %d of piece %d, which is not there", p.id, m.Index)
+			}
+		}
+	}
+	return nil
+}
+
+// checkOwner holds that a block has one owner outside end game.
+func (s *Swarm) checkOwner(p *peer, m wire.Message) error {
+	if s.pick.EndGame() {
+		return nil
+	}
+	for _, q := range s.peers {
+		if q == p {
+			continue
+		}
+		if r := q.requests.find(m.Index, m.Begin); r != nil && r.state == live {
+			return fmt.Errorf("block %d/%d was asked of %d and %d before end game", m.Index, m.Begin, q.id, p.id)
+		}
+	}
+	return nil
+}

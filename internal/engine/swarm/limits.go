@@ -1,0 +1,102 @@
+package swarm
+
+import "time"
+
+// Limits on what strangers can make a swarm hold or do, and the times that it
+// waits for them.
+const (
+	// defaultMaxPeers is how many connections a torrent has unless it is
+	// told otherwise, and maxMaxPeers how many it can be told to have.
+	defaultMaxPeers, maxMaxPeers = 80, 10_000
+
+	// maxRequestLength is the longest block that is served. Nobody needs
+	// more than 16 KiB; older clients asked for up to 128.
+	maxRequestLength = 128 << 10
+	// maxQueue is how many requests of one peer wait to be served, and how
+	// many it may send while choked. It is twice what this engine asks of a
+	// peer at most, and more than other clients do.
+	maxQueue = 2048
+	// maxHints is how many allowed fast or suggested pieces of one peer are
+	// remembered (BEP 6 expects about 10).
+	maxHints = 32
+
+	// startDepth is how many requests a pipeline begins with, minDepth the
+	// fewest that it ends with. A pipeline holds at most slowDepth requests
+	// to a peer without the Fast extension, which would drop what is too
+	// much in silence (older clients hold 250); fastDepth to one that can
+	// say so by a reject (transmission holds 512, libtorrent 500 to 2,000);
+	// and localDepth once it sends so fast that less than that is a matter
+	// of milliseconds. A reject makes it less.
+	startDepth, minDepth             = 16, 2
+	slowDepth, fastDepth, localDepth = 250, 500, 1024
+	localRate                        = 128 << 20 // Bytes a second.
+	// queueTime is how long the requests in a pipeline should keep a peer
+	// busy beyond the round trip.
+	queueTime = time.Second
+
+	// A peer that has let a request wait for slack times as long as its
+	// rate promises, within these bounds, is snubbed: its requests go to
+	// others. silentTimeout is for a peer whose rate is not known yet.
+	slack                  = 4
+	minTimeout, maxTimeout = 10 * time.Second, 60 * time.Second
+	silentTimeout          = 20 * time.Second
+	// deadTimeout is how long an answer is still expected to a request that
+	// was cancelled, or that a choke made void.
+	deadTimeout = 2 * time.Minute
+	// maxPause is the longest that a peer is left alone that rejects
+	// requests while it does not choke.
+	maxPause = time.Minute
+
+	// regularSlots is how many peers are unchoked for what they give; one
+	// more is by chance (BEP 3).
+	regularSlots = 4
+	// fastSetSize is how many pieces a peer may have while it is choked
+	// (BEP 6), in torrents of fastSetPart times as many or more; fewer in
+	// smaller ones, so that it stays a hundredth of the torrent.
+	fastSetSize, fastSetPart = 10, 100
+
+	// maxCandidates is how many addresses are remembered, maxDialing how
+	// many of them are being connected to at once.
+	maxCandidates, maxDialing = 2000, 30
+	// minRedial and maxRedial bound the time before an address is tried
+	// again; it doubles with each failure.
+	minRedial, maxRedial = 30 * time.Second, time.Hour
+	// wantPeers is how many connections are enough to ask nobody for more
+	// addresses, and askInterval the time between two such questions.
+	wantPeers, askInterval = 30, 30 * time.Second
+
+	// maxIdle is how long a connection without interest on either side is
+	// kept when the torrent has all the connections that it may have, and
+	// minIdle how long it is safe even from a new one.
+	minIdle, maxIdle = time.Minute, 5 * time.Minute
+	// youth is the age up to which two connections to one peer count as
+	// made at once by both sides.
+	youth = 10 * time.Second
+
+	// maxBans is how many banned addresses and peers are remembered,
+	// maxDeparted how many peers that sent blocks and left, and maxCopies
+	// how many failed copies of pieces wait for a good one to compare with,
+	// maxPieceCopies of the same piece.
+	maxBans, maxDeparted, maxCopies, maxPieceCopies = 4096, 1024, 256, 4
+
+	// tick is how often a swarm looks for what did not happen.
+	tick = time.Second
+)
+
+// The reasons of [Close].
+const (
+	ReasonSelf         = "self"              // The connection leads back to us.
+	ReasonDuplicate    = "duplicate"         // There is another connection to this peer.
+	ReasonBanned       = "banned"            // The peer is proved to have sent wrong bytes.
+	ReasonFull         = "full"              // There are as many connections as there may be.
+	ReasonIdle         = "idle"              // Neither side was interested for a long time.
+	ReasonReplaced     = "replaced"          // It made room for another.
+	ReasonSeeds        = "both complete"     // Neither side can want anything.
+	ReasonIndex        = "piece index"       // A piece that the torrent does not have.
+	ReasonBitfield     = "bitfield"          // Of the wrong length, or with spare bits set.
+	ReasonBitfieldLate = "second bitfield"   // After the peer had already said what it has.
+	ReasonFast         = "fast not agreed"   // A message of BEP 6 without BEP 6.
+	ReasonRequest      = "bad request"       // Outside the piece, or too long.
+	ReasonFlood        = "too many requests" // More than maxQueue.
+	ReasonUnrequested  = "unrequested block" // A block that it was not asked for.
+)

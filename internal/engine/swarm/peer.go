@@ -1,0 +1,228 @@
+package swarm
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// peer is one connection.
+type peer struct {
+	id       Peer
+	key      [20]byte // The peer's own id.
+	addr     netip.AddrPort
+	fast     bool
+	incoming bool
+	since    time.Duration
+	closing  bool   // Close was said, Gone did not come yet.
+	reason   string // Of Close.
+	sentSome bool   // Blocks.
+
+	pick *picker.Peer // nil while closing.
+	told bool         // It has said what it has.
+
+	// What it wants of us.
+	interested  bool
+	unchoked    bool
+	optimistic  bool
+	choked      time.Duration // When unchoked changed last.
+	uploads     queue
+	up          meter
+	fastSet     []uint32 // Pieces that it may have while choked,
+	fastLeft    int64    // and how many bytes of them.
+	whileChoked int      // Requests that it made while choked.
+
+	// What we want of it.
+	interesting bool
+	unchokedUs  bool
+	requests    queue
+	down        meter
+	pipe        pipeline
+	lastBlock   time.Duration
+	snubbed     bool
+	hungry      bool // It could be asked for more than there was.
+	touched     bool // It is in Swarm.busy.touched.
+	allowed     []uint32
+	suggested   []uint32
+	rejects     int           // In a row, without choke or block.
+	pause       time.Duration // Until when it is left alone for them.
+
+	idle time.Duration // Since when neither side is interested.
+}
+
+// connected takes in a new connection, or sends it away.
+func (s *Swarm) connected(e *Event) {
+	p := &peer{
+		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, incoming: e.Incoming,
+		since: s.now, choked: s.now, idle: s.now, lastBlock: s.now,
+		pipe: newPipeline(e.Fast),
+	}
+	s.byID[p.id] = p
+	if !p.incoming {
+		s.pool.connected(p.addr)
+	}
+	if reason := s.refuse(p); reason != "" {
+		p.closing, p.reason = true, reason
+		s.count.closed(reason)
+		s.fx.Close = append(s.fx.Close, Close{p.id, reason})
+		return
+	}
+	p.pick = s.pick.Join(picker.ID(p.id))
+	s.peers = append(s.peers, p)
+	s.byKey[p.key] = p
+	s.greet(p)
+}
+
+// refuse says why a connection can't stay, "" if it can. It may close another
+// one in its favour.
+func (s *Swarm) refuse(p *peer) string {
+	if p.key == s.c.PeerID {
+		s.pool.never(p.addr)
+		return ReasonSelf
+	}
+	if s.guilt.bans(p.key, p.addr) {
+		return ReasonBanned
+	}
+	if old := s.byKey[p.key]; old != nil {
+		if !s.prefer(p, old) {
+			return ReasonDuplicate
+		}
+		s.close(old, ReasonDuplicate)
+	}
+	if len(s.peers) >= s.c.MaxPeers {
+		worst := s.worst(minIdle)
+		if worst == nil {
+			return ReasonFull
+		}
+		s.close(worst, ReasonReplaced)
+	}
+	return ""
+}
+
+// prefer says whether a second connection to a peer is to be kept instead of
+// the first. If each side called the other at the same time, both must come to
+// the same answer: the call of the one with the higher id stays.
+func (s *Swarm) prefer(p, old *peer) bool {
+	if p.incoming == old.incoming || s.now-old.since > youth {
+		return false
+	}
+	oursIsHigher := bytes.Compare(s.c.PeerID[:], p.key[:]) > 0
+	return p.incoming != oursIsHigher
+}
+
+// greet says what we have, and what the peer may have while choked.
+func (s *Swarm) greet(p *peer) {
+	switch {
+	case p.fast && s.have.IsFull():
+		s.send(p, wire.Message{ID: wire.HaveAll})
+	case p.fast && s.have.Count() == 0:
+		s.send(p, wire.Message{ID: wire.HaveNone})
+	case s.have.Count() > 0:
+		s.send(p, wire.Message{ID: wire.Bitfield, Payload: bytes.Clone(s.have.Bytes())})
+	}
+	if p.fast {
+		p.fastSet = allowedFast(s.c.InfoHash, p.addr.Addr(), s.c.Pieces)
+		p.fastLeft = int64(len(p.fastSet)) * s.c.PieceLength
+		for _, piece := range p.fastSet {
+			s.send(p, wire.Message{ID: wire.AllowedFast, Index: piece})
+		}
+	}
+}
+
+// gone forgets a connection.
+func (s *Swarm) gone(p *peer) {
+	s.detach(p)
+	delete(s.byID, p.id)
+	if !p.incoming {
+		s.pool.gone(p.addr, s.now, s.backoffAfter(p))
+	}
+	s.busy.dial = true
+}
+
+// detach gives back all that a connection had to do.
+func (s *Swarm) detach(p *peer) {
+	if p.closing {
+		return
+	}
+	p.closing = true
+	for _, e := range p.requests.all() {
+		if e.state <= late {
+			s.pick.Lost(picker.ID(p.id), blockOf(e.index, e.begin))
+		}
+	}
+	s.pick.Leave(p.pick)
+	p.pick = nil
+	p.requests, p.uploads = queue{}, queue{}
+	if s.byKey[p.key] == p {
+		delete(s.byKey, p.key)
+	}
+	for i, q := range s.peers {
+		if q == p {
+			s.peers = append(s.peers[:i], s.peers[i+1:]...)
+			break
+		}
+	}
+	if p.sentSome {
+		s.guilt.departed.put(p.id, suspect{p.key, p.addr})
+	}
+	s.busy.freed = true
+	s.busy.rechoke = s.busy.rechoke || p.unchoked
+}
+
+// hasTold takes in what a peer says that it has; nil is nothing.
+func (s *Swarm) hasTold(p *peer, all bool, have *bitfield.Bitfield) {
+	if p.told {
+		s.close(p, ReasonBitfieldLate)
+		return
+	}
+	p.told = true
+	switch {
+	case all:
+		s.pick.SetAll(p.pick)
+	case have != nil:
+		s.pick.SetHave(p.pick, have)
+	}
+	s.hasMore(p)
+}
+
+// hasMore follows a change of what a peer has.
+func (s *Swarm) hasMore(p *peer) {
+	if p.pick.Complete() && s.have.IsFull() {
+		s.close(p, ReasonSeeds)
+		return
+	}
+	s.interest(p)
+	s.touch(p)
+}
+
+// interest tells a peer when it becomes interesting or ceases to be.
+func (s *Swarm) interest(p *peer) {
+	if want := p.pick.Useful(); want != p.interesting {
+		p.interesting = want
+		id := wire.NotInterested
+		if want {
+			id = wire.Interested
+		}
+		s.send(p, wire.Message{ID: id})
+		s.idled(p)
+	}
+}
+
+// idled notes since when neither side is interested.
+func (s *Swarm) idled(p *peer) {
+	if !p.interesting && !p.interested {
+		p.idle = s.now
+	}
+}
+
+// touch has the peer asked for more at the end of the batch.
+func (s *Swarm) touch(p *peer) {
+	if !p.touched && !p.closing {
+		p.touched = true
+		s.busy.touched = append(s.busy.touched, p)
+	}
+}

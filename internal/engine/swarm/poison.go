@@ -1,0 +1,136 @@
+package swarm
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
+)
+
+// suspect is who a peer is beyond its connection.
+type suspect struct {
+	key  [20]byte
+	addr netip.AddrPort
+}
+
+// badCopy is a piece that failed: who sent each block, and what it looked like.
+type badCopy struct {
+	piece   uint32
+	senders []suspect // The zero value for blocks that were on the disk before.
+	digests []uint64
+}
+
+// guilt is what is known of wrong bytes. A copy of a piece that came from one
+// peer alone convicts it. Any other is kept until there is a good copy of the
+// piece: whoever sent a block that differs lied, and nobody else did.
+type guilt struct {
+	bad      []badCopy // Oldest first.
+	departed bounded[Peer, suspect]
+	addrs    bounded[netip.Addr, struct{}]
+	ports    bounded[netip.AddrPort, struct{}]
+	keys     bounded[[20]byte, struct{}]
+	banned   int
+}
+
+func newGuilt() guilt {
+	return guilt{
+		departed: newBounded[Peer, suspect](maxDeparted),
+		addrs:    newBounded[netip.Addr, struct{}](maxBans),
+		ports:    newBounded[netip.AddrPort, struct{}](maxBans),
+		keys:     newBounded[[20]byte, struct{}](maxBans),
+	}
+}
+
+// bans says whether a peer is banned.
+func (g *guilt) bans(key [20]byte, addr netip.AddrPort) bool {
+	return g.keys.has(key) || g.ports.has(addr) || g.addrs.has(addr.Addr())
+}
+
+// copies returns how many failed copies of a piece are known.
+func (g *guilt) copies(piece uint32) int {
+	n := 0
+	for i := range g.bad {
+		if g.bad[i].piece == piece {
+			n++
+		}
+	}
+	return n
+}
+
+// accuse follows a piece that failed, and returns who may have spoilt it.
+func (s *Swarm) accuse(piece uint32, digests []uint64) []picker.ID {
+	ids := s.pick.Senders(s.idbuf[:0], piece)
+	s.idbuf = ids
+	if len(digests) != len(ids) || len(ids) == 0 {
+		return nil
+	}
+	c := badCopy{piece: piece, digests: slices.Clone(digests)}
+	var known []picker.ID
+	for _, id := range ids {
+		who, ok := s.who(id)
+		if ok && !slices.Contains(known, id) {
+			known = append(known, id)
+		}
+		c.senders = append(c.senders, who)
+	}
+	first := c.senders[0]
+	if first != (suspect{}) && !slices.ContainsFunc(c.senders, func(w suspect) bool { return w != first }) {
+		s.ban(first)
+		return nil
+	}
+	if s.guilt.copies(piece) < maxPieceCopies {
+		if len(s.guilt.bad) == maxCopies {
+			s.guilt.bad = slices.Delete(s.guilt.bad, 0, 1)
+		}
+		s.guilt.bad = append(s.guilt.bad, c)
+	}
+	return known
+}
+
+// who returns who sent blocks under a connection's number.
+func (s *Swarm) who(id picker.ID) (suspect, bool) {
+	if p := s.byID[Peer(id)]; p != nil {
+		return suspect{p.key, p.addr}, true
+	}
+	return s.guilt.departed.get(Peer(id))
+}
+
+// convict compares the failed copies of a piece with the good one.
+func (s *Swarm) convict(piece uint32, good []uint64) {
+	s.guilt.bad = slices.DeleteFunc(s.guilt.bad, func(c badCopy) bool {
+		if c.piece != piece {
+			return false
+		}
+		for i, d := range c.digests {
+			if i < len(good) && d != good[i] && c.senders[i] != (suspect{}) {
+				s.ban(c.senders[i])
+			}
+		}
+		return true
+	})
+}
+
+// ban sends a peer away for good: all of its address, unless others that we
+// know of share it, who did nothing wrong. Then it is its port and its own id.
+func (s *Swarm) ban(w suspect) {
+	if s.guilt.bans(w.key, w.addr) {
+		return
+	}
+	s.guilt.banned++
+	s.guilt.keys.put(w.key, struct{}{})
+	s.guilt.ports.put(w.addr, struct{}{})
+	s.pool.never(w.addr)
+	shared := s.pool.shares(w.addr)
+	for _, p := range s.peers {
+		shared = shared || p.addr.Addr() == w.addr.Addr() && p.key != w.key
+	}
+	if !shared {
+		s.guilt.addrs.put(w.addr.Addr(), struct{}{})
+		s.fx.Ban = append(s.fx.Ban, w.addr.Addr())
+	}
+	for i := len(s.peers) - 1; i >= 0; i-- {
+		if p := s.peers[i]; s.guilt.bans(p.key, p.addr) {
+			s.close(p, ReasonBanned)
+		}
+	}
+}

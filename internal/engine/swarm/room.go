@@ -1,0 +1,57 @@
+package swarm
+
+import "time"
+
+func (s *Swarm) setMaxPeers(n int) {
+	if n <= 0 {
+		n = defaultMaxPeers
+	}
+	s.c.MaxPeers = min(n, maxMaxPeers)
+}
+
+// reconfigured follows a change of limits. Of connections that are too many,
+// the worst are closed, or else the latest.
+func (s *Swarm) reconfigured(maxPeers int) {
+	s.setMaxPeers(maxPeers)
+	for len(s.peers) > s.c.MaxPeers {
+		p := s.worst(0)
+		if p == nil {
+			p = s.peers[len(s.peers)-1]
+		}
+		s.close(p, ReasonFull)
+	}
+	s.busy.dial = true
+}
+
+// worst returns the connection that is missed least, if there is one that
+// nobody would miss: without interest on either side for so long, or snubbed
+// and not interested in us. The one that is so for the longest is the worst.
+func (s *Swarm) worst(atLeast time.Duration) *peer {
+	var worst *peer
+	longest := atLeast
+	for _, p := range s.peers {
+		var useless time.Duration
+		switch {
+		case !p.interesting && !p.interested:
+			useless = s.now - p.idle
+		case p.snubbed && !p.interested:
+			useless = s.now - p.lastBlock
+		default:
+			continue
+		}
+		if useless >= longest {
+			worst, longest = p, useless+1
+		}
+	}
+	return worst
+}
+
+// dropIdle closes one idle connection at a time when there is no room left.
+func (s *Swarm) dropIdle() {
+	if len(s.peers) < s.c.MaxPeers {
+		return
+	}
+	if p := s.worst(maxIdle); p != nil {
+		s.close(p, ReasonIdle)
+	}
+}

@@ -1,0 +1,98 @@
+package swarm
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+)
+
+// counts is what is counted over the swarm's life.
+type counts struct {
+	down, up                     meter
+	downloaded, uploaded, wasted int64
+	failed                       int
+	closes                       map[string]int
+}
+
+func (c *counts) closed(reason string) {
+	if c.closes == nil {
+		c.closes = map[string]int{}
+	}
+	c.closes[reason]++
+}
+
+// Stats is a snapshot of a swarm.
+type Stats struct {
+	Connected  int // Peers, those that are being closed not counted.
+	Seeds      int // Of Connected: those that have every piece.
+	Known      int // Addresses known, and peers that called us.
+	InProgress int // Pieces begun and not verified.
+
+	Downloaded int64 // Bytes of blocks received, wasted ones included.
+	Uploaded   int64 // Bytes of blocks sent.
+	Wasted     int64 // Bytes of Downloaded that came twice or were wrong.
+
+	DownloadRate, UploadRate int64 // Bytes a second, over ten seconds.
+
+	Failed int            // Pieces that failed their verification.
+	Banned int            // Peers that are proved to have sent wrong bytes.
+	Closes map[string]int // Connections closed by us, by reason.
+}
+
+// Stats returns a snapshot. It is the caller's.
+func (s *Swarm) Stats(now time.Time) Stats {
+	at := max(s.now, now.Sub(s.zero))
+	st := Stats{
+		Connected:    len(s.peers),
+		Known:        len(s.pool.list),
+		InProgress:   s.pick.InProgress(),
+		Downloaded:   s.count.downloaded,
+		Uploaded:     s.count.uploaded,
+		Wasted:       s.count.wasted,
+		DownloadRate: s.count.down.rate(at),
+		UploadRate:   s.count.up.rate(at),
+		Failed:       s.count.failed,
+		Banned:       s.guilt.banned,
+		Closes:       maps.Clone(s.count.closes),
+	}
+	for _, p := range s.peers {
+		if p.pick.Complete() {
+			st.Seeds++
+		}
+		if p.incoming {
+			st.Known++
+		}
+	}
+	return st
+}
+
+// PeerStats is a snapshot of one connection.
+type PeerStats struct {
+	Peer                     Peer
+	Addr                     netip.AddrPort
+	PeerID                   [20]byte
+	Incoming, Fast           bool
+	Complete                 bool  // It has every piece.
+	Interested, Interesting  bool  // It wants something of us; we of it.
+	Unchoked, UnchokedUs     bool  // It may ask us; we may ask it.
+	Snubbed                  bool  // It lets our requests wait.
+	DownloadRate, UploadRate int64 // Bytes a second from it and to it, over ten seconds.
+	Requests, Depth          int   // Outstanding requests to it, and how many there may be.
+}
+
+// Peers returns a snapshot of the connections, oldest first.
+func (s *Swarm) Peers(now time.Time) []PeerStats {
+	at := max(s.now, now.Sub(s.zero))
+	out := make([]PeerStats, 0, len(s.peers))
+	for _, p := range s.peers {
+		out = append(out, PeerStats{
+			Peer: p.id, Addr: p.addr, PeerID: p.key, Incoming: p.incoming, Fast: p.fast,
+			Complete:   p.pick.Complete(),
+			Interested: p.interested, Interesting: p.interesting,
+			Unchoked: p.unchoked, UnchokedUs: p.unchokedUs, Snubbed: p.snubbed,
+			DownloadRate: p.down.rate(at), UploadRate: p.up.rate(at),
+			Requests: p.requests.open, Depth: p.pipe.depth,
+		})
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+package swarm
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// Config describes a torrent to a swarm.
+type Config struct {
+	Pieces      int
+	PieceLength int64 // Bytes of every piece but the last: a multiple of 16 KiB, or one piece is all there is.
+	Length      int64 // Bytes of the torrent, padding included.
+	InfoHash    [20]byte
+	PeerID      [20]byte // Ours, to know connections that lead back to us.
+
+	// Have is the set of pieces that are on the disk and verified, nil for
+	// none. The swarm keeps it and changes it.
+	Have *bitfield.Bitfield
+	// Partial lists blocks of other pieces that are on the disk.
+	Partial []Partial
+	// Seed is what all randomness derives from.
+	Seed uint64
+	// MaxPeers is how many connections there may be; 0 is 80.
+	MaxPeers int
+}
+
+// Partial says which blocks of a piece are on the disk.
+type Partial struct {
+	Piece  uint32
+	Blocks *bitfield.Bitfield // One bit a block of 16 KiB.
+}
+
+// Swarm is the state of one torrent towards its peers. It has one owner and
+// does not lock.
+type Swarm struct {
+	c    Config
+	zero time.Time // All times inside are counted from here.
+	now  time.Duration
+	rng  *rand.Rand
+	fx   Effects
+
+	have *bitfield.Bitfield // The picker's, which changes it.
+	pick *picker.Picker
+
+	byID  map[Peer]*peer     // All connections, those being closed included. Never iterated over.
+	byKey map[[20]byte]*peer // By the peer's own id, those that are not being closed.
+	peers []*peer            // Those that are not being closed, oldest first.
+	pool  pool               // Addresses.
+	slots slots              // Unchoked peers.
+	guilt guilt              // Failed pieces and bans.
+	whole []uint32           // Pieces that were whole on the disk, to be verified.
+	idbuf []picker.ID        // Scratch.
+	bbuf  []picker.Block     // Scratch.
+	count counts             // What Stats tells.
+	busy  struct {           // What the end of the batch has to do.
+		touched  []*peer // To be asked for more.
+		freed    bool    // Blocks can be asked for again: all that are hungry are asked.
+		endGame  bool    // It had begun at the end of the last batch.
+		rechoke  bool    // A slot may be free.
+		dial     bool    // A place may be free.
+		complete bool    // Completed was said.
+	}
+	nextTick time.Duration
+}
+
+// New returns the swarm of a torrent without connections. Handle must be called
+// once soon, with or without events, to get it going.
+func New(now time.Time, c Config) *Swarm {
+	if c.Have == nil {
+		c.Have = bitfield.New(c.Pieces)
+	}
+	s := &Swarm{
+		c:     c,
+		zero:  now,
+		rng:   rand.New(rand.NewPCG(c.Seed, 0x737761726d)),
+		have:  c.Have,
+		byID:  map[Peer]*peer{},
+		byKey: map[[20]byte]*peer{},
+		pool:  newPool(),
+		guilt: newGuilt(),
+	}
+	s.setMaxPeers(c.MaxPeers)
+	s.pick = picker.New(picker.Config{
+		Pieces:     c.Pieces,
+		Blocks:     s.blocks(0),
+		LastBlocks: s.blocks(uint32(max(c.Pieces-1, 0))),
+		Have:       c.Have,
+		Seed:       s.rng.Uint64(),
+	})
+	for _, p := range c.Partial {
+		if s.pick.Restore(p.Piece, p.Blocks) {
+			s.whole = append(s.whole, p.Piece)
+		}
+	}
+	s.busy.complete = c.Have.IsFull()
+	return s
+}
+
+// Have returns the verified pieces. It is the swarm's own: to be read between
+// two calls of Handle, and not to be changed.
+func (s *Swarm) Have() *bitfield.Bitfield { return s.have }
+
+// Handle takes what happened, in the order in which it did, and returns what is
+// to be done. Time never goes back from one call to the next. Events of
+// connections that the swarm does not know are ignored.
+func (s *Swarm) Handle(now time.Time, events []Event) *Effects {
+	s.begin(now)
+	for i := range events {
+		s.event(&events[i])
+	}
+	if s.now >= s.nextTick {
+		s.nextTick = s.now + tick
+		s.tick()
+	}
+	s.settle()
+	return &s.fx
+}
+
+// begin empties the effects and sets the time.
+func (s *Swarm) begin(now time.Time) {
+	s.now = max(s.now, now.Sub(s.zero))
+	clear(s.fx.Send) // Payloads are not held longer than they must be.
+	s.fx = Effects{
+		Close:  s.fx.Close[:0],
+		Ban:    s.fx.Ban[:0],
+		Send:   s.fx.Send[:0],
+		Unsend: s.fx.Unsend[:0],
+		Finish: s.fx.Finish[:0],
+		Dial:   s.fx.Dial[:0],
+	}
+	for _, piece := range s.whole {
+		s.finish(piece)
+	}
+	s.whole = nil
+}
+
+// event handles one event.
+func (s *Swarm) event(e *Event) {
+	switch e.Kind {
+	case Connected:
+		s.connected(e)
+		return
+	case PieceDone:
+		s.pieceDone(e)
+		return
+	case PieceLost:
+		s.pieceLost(e.Msg.Index)
+		return
+	case Found:
+		s.found(e.Addrs)
+		return
+	case DialFailed:
+		s.dialFailed(e.Addr)
+		return
+	case Reconfigured:
+		s.reconfigured(e.MaxPeers)
+		return
+	}
+	p := s.byID[e.Peer]
+	if p == nil {
+		return
+	}
+	switch e.Kind {
+	case Gone:
+		s.gone(p)
+	case Received:
+		if !p.closing {
+			s.received(p, &e.Msg)
+		}
+	case Block:
+		s.block(p, e)
+	case Sent:
+		s.sent(p, &e.Msg)
+	}
+}
+
+// settle does what a batch of events made necessary.
+func (s *Swarm) settle() {
+	if s.busy.rechoke {
+		s.rechoke(false)
+	}
+	for _, p := range s.busy.touched {
+		p.touched = false
+		s.refill(p)
+	}
+	s.busy.touched = s.busy.touched[:0]
+	if end := s.pick.EndGame(); s.busy.freed || end && !s.busy.endGame {
+		s.refillHungry()
+		s.busy.endGame = end
+	} else {
+		s.busy.endGame = end
+	}
+	s.busy.freed = false
+	if s.busy.dial {
+		s.dial()
+	}
+	s.fx.Wake = s.zero.Add(s.nextTick)
+}
+
+// tick looks for what did not happen.
+func (s *Swarm) tick() {
+	for _, p := range s.peers {
+		s.overdue(p)
+	}
+	s.refillHungry()
+	if s.now >= s.slots.next {
+		s.rechoke(true)
+	}
+	s.dropIdle()
+	s.busy.dial = true
+}
+
+// close ends a connection and gives back at once what it had to do.
+func (s *Swarm) close(p *peer, reason string) {
+	if p.closing {
+		return
+	}
+	p.reason = reason
+	s.count.closed(reason)
+	s.fx.Close = append(s.fx.Close, Close{p.id, reason})
+	s.detach(p)
+}
+
+func (s *Swarm) send(p *peer, m wire.Message) {
+	s.fx.Send = append(s.fx.Send, Send{p.id, m})
+}
+
+// pieceSize returns the length of a piece in bytes.
+func (s *Swarm) pieceSize(piece uint32) int64 {
+	if int(piece) == s.c.Pieces-1 {
+		return s.c.Length - int64(piece)*s.c.PieceLength
+	}
+	return min(s.c.PieceLength, s.c.Length)
+}
+
+func (s *Swarm) blocks(piece uint32) int {
+	return int((s.pieceSize(piece) + block.Size - 1) / block.Size)
+}
+
+// blockLength returns the length of the block at begin.
+func (s *Swarm) blockLength(piece, begin uint32) uint32 {
+	return uint32(min(block.Size, s.pieceSize(piece)-int64(begin)))
+}
+
+// addrOf is how an address is compared: without the wrapping of IPv4 in IPv6.
+func addrOf(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
