@@ -15,8 +15,8 @@ import (
 )
 
 // memFS is a volume in memory that knows what of it would survive a power
-// cut. It loses what was not synced: bytes by pages, each or not, names one
-// by one, each or not.
+// cut. It loses what was not synced: bytes in small stretches, each or not,
+// names one by one, each or not.
 type memFS struct {
 	mu     sync.Mutex
 	names  map[string]*inode // What processes see.
@@ -219,13 +219,13 @@ func (m *memFS) afterCut(rnd *rand.Rand) *memFS {
 
 func (n *inode) afterCut(rnd *rand.Rand) *inode {
 	c := &inode{dir: n.dir, mode: n.mode, mtime: n.mtime, data: append([]byte(nil), n.synced...)}
-	const page = 4096
+	const grain = 40 // Finer than a real volume's, so that a small journal tears too.
 	for _, w := range n.pending {
-		for off := 0; off < len(w.data); off += page {
+		for off := 0; off < len(w.data); off += grain {
 			if rnd.IntN(3) == 0 {
 				continue
 			}
-			c.put(w.data[off:min(len(w.data), off+page)], w.off+int64(off))
+			c.put(w.data[off:min(len(w.data), off+grain)], w.off+int64(off))
 		}
 	}
 	c.synced = append([]byte(nil), c.data...)
