@@ -149,6 +149,9 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		if !s.meter.lastReceived.IsZero() {
 			p.LastReceived = s.meter.lastReceived
 		}
+		if s.complete { // The meter looks back ten seconds.
+			p.DownloadBytesPerSecond = 0
+		}
 		p.State, p.Err = s.state(now, p, &stats)
 	})
 }
