@@ -1,7 +1,5 @@
 package picker
 
-import "slices"
-
 // Got says that a block is in its place, sent by id, whether it was asked for
 // or not. It returns whether the piece is whole now, and the others that were
 // asked for the same block and need not send it any more, valid until the next
@@ -22,13 +20,13 @@ func (p *Picker) Got(id ID, b Block) (whole bool, others []ID) {
 	if at.state == asked && at.id != id {
 		p.others = append(p.others, at.id)
 	}
-	if len(pc.extra) > 0 {
-		pc.extra = slices.DeleteFunc(pc.extra, func(q request) bool {
-			if q.block == b.Index && q.id != id {
+	for k := len(pc.extra) - 1; k >= 0; k-- {
+		if q := pc.extra[k]; q.block == b.Index {
+			if q.id != id {
 				p.others = append(p.others, q.id)
 			}
-			return q.block == b.Index
-		})
+			pc.drop(k)
+		}
 	}
 	pc.set(b.Index, got, id)
 	p.settle(pc)
@@ -44,8 +42,8 @@ func (p *Picker) Lost(id ID, b Block) {
 	}
 	if at := pc.blocks[b.Index]; at.state == asked && at.id == id {
 		pc.vacate(b.Index, free)
-	} else {
-		pc.extra = slices.DeleteFunc(pc.extra, func(q request) bool { return q.block == b.Index && q.id == id })
+	} else if k := pc.find(b.Index, id); k >= 0 {
+		pc.drop(k)
 	}
 	p.settle(pc)
 }
@@ -59,13 +57,10 @@ func (p *Picker) Late(id ID, b Block) {
 	}
 	if at := pc.blocks[b.Index]; at.state == asked && at.id == id {
 		pc.vacate(b.Index, late)
-		pc.extra = append(pc.extra, request{block: b.Index, id: id, late: true})
-	} else {
-		for k, q := range pc.extra {
-			if q.block == b.Index && q.id == id {
-				pc.extra[k].late = true
-			}
-		}
+		pc.add(request{block: b.Index, id: id, late: true})
+	} else if k := pc.find(b.Index, id); k >= 0 {
+		pc.drop(k)
+		pc.add(request{block: b.Index, id: id, late: true})
 	}
 	p.settle(pc)
 }

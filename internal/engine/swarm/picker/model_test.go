@@ -87,17 +87,35 @@ func (pc *piece) check() error {
 		if b.state <= late && uint32(i) < pc.low {
 			return fmt.Errorf("block %d is free, below %d", i, pc.low)
 		}
-		if b.state == asked && pc.waits(uint32(i), b.id) {
+		if b.state == asked && pc.find(uint32(i), b.id) >= 0 {
 			return fmt.Errorf("block %d asked twice of %d", i, b.id)
 		}
 	}
 	if pc.free != n[free]+n[late] || pc.late != n[late] || pc.got != n[got] {
 		return fmt.Errorf("free %d, late %d, got %d: want %v", pc.free, pc.late, pc.got, n)
 	}
+	more := 0
 	for _, q := range pc.extra {
+		if !q.late {
+			more++
+		}
 		if pc.blocks[q.block].state == got {
 			return fmt.Errorf("block %d came and is still waited for", q.block)
 		}
+	}
+	for i, b := range pc.blocks {
+		n := 0
+		for _, q := range pc.extra {
+			if q.block == uint32(i) && !q.late {
+				n++
+			}
+		}
+		if int(b.more) != n {
+			return fmt.Errorf("block %d: %d more requests, want %d", i, b.more, n)
+		}
+	}
+	if pc.more != more {
+		return fmt.Errorf("%d more requests, want %d", pc.more, more)
 	}
 	return nil
 }

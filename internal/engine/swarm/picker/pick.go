@@ -132,7 +132,7 @@ func (p *Picker) ask(dst []Block, pc *piece, r *Peer, end int) []Block {
 
 func (p *Picker) askState(dst []Block, pc *piece, r *Peer, end int, s state) []Block {
 	for i := pc.low; i < uint32(len(pc.blocks)) && len(dst) < end; i++ {
-		if pc.blocks[i].state != s || len(pc.extra) > 0 && pc.waits(i, r.id) {
+		if pc.blocks[i].state != s || len(pc.extra) > 0 && pc.find(i, r.id) >= 0 {
 			continue
 		}
 		pc.set(i, asked, r.id)
@@ -154,16 +154,17 @@ func (p *Picker) duel(dst []Block, r *Peer, end int) []Block {
 	first := p.rng.IntN(len(p.open))
 	for k := range p.open {
 		pc := p.open[(first+k)%len(p.open)]
-		if !r.Has(pc.index) || p.failed[pc.index] != nil {
+		out := len(pc.blocks) - pc.free - pc.got
+		if !r.Has(pc.index) || pc.more >= out*(rivals-1) || p.failed[pc.index] != nil {
 			continue
 		}
 		for i := len(pc.blocks) - 1; i >= 0 && len(dst) < end; i-- {
-			b := uint32(i)
-			if pc.blocks[i].state != asked || pc.blocks[i].id == r.id || pc.waits(b, r.id) || pc.requests(b) >= rivals {
+			b := &pc.blocks[i]
+			if b.state != asked || b.id == r.id || b.more >= rivals-1 || pc.find(uint32(i), r.id) >= 0 {
 				continue
 			}
-			pc.extra = append(pc.extra, request{block: b, id: r.id})
-			dst = append(dst, Block{pc.index, b})
+			pc.add(request{block: uint32(i), id: r.id})
+			dst = append(dst, Block{pc.index, uint32(i)})
 		}
 	}
 	return dst

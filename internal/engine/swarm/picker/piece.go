@@ -15,6 +15,7 @@ const (
 type block struct {
 	id    ID // Of whom it was asked, or who sent it.
 	state state
+	more  uint8 // Of how many others too it was asked that are not late.
 }
 
 // request is one more request for a block, beside the one in block.id: by a
@@ -34,6 +35,7 @@ type piece struct {
 	late   int // Blocks that are late.
 	got    int
 	extra  []request
+	more   int    // Of extra, those that are not late.
 	low    uint32 // No block below this one is free.
 	// owner is who was asked last, or Nobody once that peer can't go on.
 	// whole keeps others off as long as there is an owner and something
@@ -153,29 +155,26 @@ func (pc *piece) freeFor(id ID) int {
 	return n
 }
 
-// waits says whether the peer has a second request for a block.
-func (pc *piece) waits(i uint32, id ID) bool {
-	for _, q := range pc.extra {
-		if q.block == i && q.id == id {
-			return true
-		}
-	}
-	return false
+// find returns where in extra the request of a peer for a block is, or -1.
+func (pc *piece) find(i uint32, id ID) int {
+	return slices.IndexFunc(pc.extra, func(q request) bool { return q.block == i && q.id == id })
 }
 
-// requests returns of how many peers a block was asked that may still bring
-// it in time.
-func (pc *piece) requests(i uint32) int {
-	n := 0
-	if pc.blocks[i].state == asked {
-		n++
+// add and drop count requests beside the first, if they are not late.
+func (pc *piece) add(q request) {
+	pc.extra = append(pc.extra, q)
+	if !q.late {
+		pc.more++
+		pc.blocks[q.block].more++
 	}
-	for _, q := range pc.extra {
-		if q.block == i && !q.late {
-			n++
-		}
+}
+
+func (pc *piece) drop(k int) {
+	if q := pc.extra[k]; !q.late {
+		pc.more--
+		pc.blocks[q.block].more--
 	}
-	return n
+	pc.extra = slices.Delete(pc.extra, k, k+1)
 }
 
 // vacate takes the first request away from a block. One made in end game takes
@@ -184,7 +183,7 @@ func (pc *piece) vacate(i uint32, s state) {
 	for k, q := range pc.extra {
 		if q.block == i && !q.late {
 			pc.blocks[i].id = q.id
-			pc.extra = slices.Delete(pc.extra, k, k+1)
+			pc.drop(k)
 			return
 		}
 	}
