@@ -101,10 +101,9 @@ func (j *journalReader) apply(kind byte, p []byte) bool {
 			return false
 		}
 		if kind == recSettled {
-			j.durable = b
-		} else {
-			j.written, j.base = b, b.Clone()
+			return j.settleAll(b)
 		}
+		j.written, j.base, j.durable = b, b.Clone(), bitfield.New(b.Len())
 		return true
 	case recDurable:
 		if len(p) != 8 {
@@ -160,6 +159,17 @@ func (j *journalReader) applyPiece(kind byte, p []byte) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// settleAll makes durable exactly b, all of which must have been written.
+func (j *journalReader) settleAll(b *bitfield.Bitfield) bool {
+	for p := range b.All() {
+		if !j.written.Has(p) {
+			return false
+		}
+	}
+	j.durable = b
 	return true
 }
 

@@ -2,9 +2,13 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
@@ -146,6 +150,42 @@ func goOn(t *testing.T, m *memFS, s *sample, durable *bitfield.Bitfield) error {
 	}
 	s.onDisk(t, m)
 	return nil
+}
+
+func TestPiecesBecomeDurableByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		pool, _ := budget(64)
+		d := New(Options{Pool: pool, OpenFS: func(string, string, bool) (FS, error) { return m, nil }})
+		defer d.Close()
+		s := mixed(t, 1)
+		c := mustOpen(t, d, s)
+		if r := c.fetch(0); !r.OK {
+			t.Fatal(r)
+		}
+		if synctest.Wait(); c.Durable() != 0 {
+			t.Error("a sync for one small piece was not worth it")
+		}
+		time.Sleep(defaultSyncInterval)
+		if synctest.Wait(); c.Durable() != 1 {
+			t.Error("not within the interval")
+		}
+		if r := c.fetch(1); !r.OK {
+			t.Fatal(r)
+		}
+		d.wrote(syncBytes)
+		if synctest.Wait(); c.Durable() != 2 {
+			t.Error("not after much was written")
+		}
+		m.fault = failing("sync", "/journal", syscall.EIO)
+		if r := c.fetch(3); !r.OK {
+			t.Fatal(r)
+		}
+		time.Sleep(defaultSyncInterval)
+		if r := <-c.results; r.Index != NoPiece || !errors.Is(r.Err, ErrIO) {
+			t.Errorf("a failed sync told %+v", r)
+		}
+	})
 }
 
 // TestKillAtAnyInstantLosesNoReportedPiece kills the process at each change.

@@ -33,11 +33,12 @@ func (d *Disk) spillOne() bool {
 // victim finds the piece that was touched longest ago of those with blocks
 // that can be spilled.
 func (d *Disk) victim() (owner *Store, piece *assembly) {
+	var oldest uint64
 	for _, s := range d.open() {
 		s.mu.Lock()
 		for _, a := range s.pieces {
-			if s.spillable(a) && (piece == nil || a.touched < piece.touched) {
-				owner, piece = s, a
+			if s.spillable(a) && (piece == nil || a.touched < oldest) {
+				owner, piece, oldest = s, a, a.touched
 			}
 		}
 		s.mu.Unlock()

@@ -184,6 +184,7 @@ func (s *Store) fail(err error) {
 	s.mu.Unlock()
 	if first {
 		s.tell(err)
+		s.disk.progress.open() // Nobody is to wait for room here any more.
 	}
 }
 
