@@ -62,6 +62,7 @@ type lineView struct {
 	state download.State
 	cause string
 	wrote time.Time
+	text  string // The last line.
 }
 
 func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
@@ -76,7 +77,10 @@ func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 	if cause != "" && cause != v.cause {
 		line += ": " + termui.Clean(cause)
 	}
-	v.state, v.cause, v.wrote = p.State, cause, p.At
+	if last && line == v.text {
+		return
+	}
+	v.state, v.cause, v.wrote, v.text = p.State, cause, p.At, line
 	fmt.Fprintln(v.out, line)
 }
 

@@ -47,6 +47,8 @@ func TestPlainLinesComeCalmly(t *testing.T) {
 	v.show(&p, nil, false)
 	p.State, p.Err = download.StateDownloading, nil
 	v.show(&p, nil, false)
+	v.show(&p, nil, true) // Nothing new to say.
+	p.BytesVerified += 1 << 20
 	v.show(&p, nil, true)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "Stalled  50%  50.0MiB of 100MiB") || !strings.HasSuffix(lines[0], ": no peer could be connected to") ||

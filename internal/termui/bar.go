@@ -51,7 +51,8 @@ type Transfer struct {
 }
 
 // Line returns the figures of t in at most w columns. When there is too little
-// room the least important ones are left out, whole.
+// room the least important ones are left out, whole; what a transfer does not
+// do (upload nothing, download when it is complete) is left out anyway.
 func Line(style Style, w int, t Transfer) string {
 	if t.Total == 0 {
 		return Fit(style, t.State, w)
@@ -63,8 +64,8 @@ func Line(style Style, w int, t Transfer) string {
 		{Fit(style, t.State, w), 3},
 		{fmt.Sprintf("%d%%", Percent(t.Done, t.Total)), 0},
 		{Bytes(t.Done) + " of " + Bytes(t.Total), 4},
-		{"down " + Rate(t.Down), 1},
-		{"up " + Rate(t.Up), 6},
+		{down(t), 1},
+		{up(t), 6},
 		{eta(t), 2},
 		{fmt.Sprintf("%d peers (%d seeds)", t.Peers, t.Seeds), 5},
 		{fmt.Sprintf("%d/%d pieces", t.Pieced, t.Pieces), 7},
@@ -81,6 +82,20 @@ func Line(style Style, w int, t Transfer) string {
 		}
 	}
 	return ""
+}
+
+func down(t Transfer) string {
+	if t.Done >= t.Total {
+		return ""
+	}
+	return "down " + Rate(t.Down)
+}
+
+func up(t Transfer) string {
+	if t.Up == 0 {
+		return ""
+	}
+	return "up " + Rate(t.Up)
 }
 
 func eta(t Transfer) string {

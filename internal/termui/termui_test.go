@@ -129,8 +129,8 @@ func TestLineOfAnUnknownSizeIsTheState(t *testing.T) {
 	if got := Line(Style{}, 80, Transfer{State: "Resolving"}); got != "Resolving" {
 		t.Errorf("got %q", got)
 	}
-	if got := Line(Style{}, 80, Transfer{State: "Seeding", Done: 1, Total: 1}); strings.Contains(got, "left") {
-		t.Errorf("a complete transfer has time left: %q", got)
+	if got := Line(Style{}, 80, Transfer{State: "Seeding", Done: 1, Total: 1, Peers: 2}); got != "Seeding  100%  1B of 1B  2 peers (0 seeds)  0/0 pieces" {
+		t.Errorf("a complete transfer has nothing to download: %q", got)
 	}
 	if got := Line(Style{}, 80, Transfer{State: "Stalled", Total: 1, ETA: Unknown}); !strings.Contains(got, "time left unknown") {
 		t.Errorf("got %q", got)
