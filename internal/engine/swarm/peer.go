@@ -173,19 +173,24 @@ func (s *Swarm) detach(p *peer) {
 	s.busy.rechoke = s.busy.rechoke || p.unchoked
 }
 
-// hasTold takes in what a peer says that it has; nil is nothing.
+// hasTold takes in what a peer says that it has; nil is nothing. It says so
+// once, but a bitfield may also come in place of many Have messages: aria2
+// does that, although BEP 3 wants it to be the first message. It only adds.
 func (s *Swarm) hasTold(p *peer, all bool, have *bitfield.Bitfield) {
-	if p.told {
+	switch {
+	case p.told && have == nil:
 		s.close(p, ReasonBitfieldLate)
 		return
-	}
-	p.told = true
-	switch {
+	case p.told:
+		for piece := range have.All() {
+			s.pick.Have(p.pick, uint32(piece))
+		}
 	case all:
 		s.pick.SetAll(p.pick)
 	case have != nil:
 		s.pick.SetHave(p.pick, have)
 	}
+	p.told = true
 	s.hasMore(p)
 }
 
