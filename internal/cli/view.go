@@ -19,12 +19,11 @@ type view interface {
 
 // transfer is a snapshot as a line of figures.
 func transfer(p *download.Progress) termui.Transfer {
-	state := string(p.State)
-	if p.State == download.StateChecking && p.Checked > 0 {
-		state = fmt.Sprintf("%s (%d%% looked at)", state, int(p.Checked*100))
+	if p.State == download.StateChecking {
+		return termui.Transfer{State: fmt.Sprintf("Checking what is there: %d%%", int(p.Checked*100))}
 	}
 	return termui.Transfer{
-		State: state, Done: p.BytesVerified, Total: p.BytesTotal,
+		State: string(p.State), Done: p.BytesVerified, Total: p.BytesTotal,
 		Down: p.DownloadBytesPerSecond, Up: p.UploadBytesPerSecond,
 		ETA:   termui.ETA(p.BytesTotal-p.BytesVerified, p.DownloadBytesPerSecond),
 		Peers: p.Peers.Connected, Seeds: p.Peers.Seeds,
@@ -46,7 +45,7 @@ func (v *screenView) show(p *download.Progress, _ []engine.PeerInfo, _ bool) {
 		termui.Line(s.style, w, transfer(p)),
 		termui.Strip(s.style, termui.Fold(p.Pieces.Total, p.Pieces.Have, nil, w)),
 	}
-	if p.Err != nil {
+	if p.Err != nil && p.State != download.StateFailed {
 		lines = append(lines, termui.Fit(s.style, p.Err.Message, w))
 	}
 	s.draw(lines...)
@@ -66,6 +65,9 @@ type lineView struct {
 }
 
 func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
+	if p.State == download.StateFailed {
+		return // The command's error says it.
+	}
 	cause := ""
 	if p.Err != nil {
 		cause = oneLine(p.Err.Message)
@@ -161,7 +163,7 @@ func snapshot(p *download.Progress, peers []engine.PeerInfo) jsonProgress {
 		Connections: append([]engine.PeerInfo{}, peers...), Trackers: []jsonTracker{},
 		LastReceived: known(p.LastReceived), CompletedAt: known(p.CompletedAt),
 	}
-	if eta := transfer(p).ETA; eta != termui.Unknown {
+	if eta := termui.ETA(p.BytesTotal-p.BytesVerified, p.DownloadBytesPerSecond); eta != termui.Unknown {
 		seconds := int64(eta.Round(time.Second) / time.Second)
 		j.ETASeconds = &seconds
 	}

@@ -50,10 +50,22 @@ func TestPlainLinesComeCalmly(t *testing.T) {
 	v.show(&p, nil, true) // Nothing new to say.
 	p.BytesVerified += 1 << 20
 	v.show(&p, nil, true)
+	p.State = download.StateFailed // That is the command's to say.
+	v.show(&p, nil, true)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "Stalled  50%  50.0MiB of 100MiB") || !strings.HasSuffix(lines[0], ": no peer could be connected to") ||
 		!strings.HasPrefix(lines[1], "Downloading") {
 		t.Errorf("lines:\n%s", out.String())
+	}
+}
+
+func TestACheckShowsHowFarItHasCome(t *testing.T) {
+	var out strings.Builder
+	p := halfway()
+	p.State, p.Checked = download.StateChecking, 0.5
+	(&lineView{out: &out}).show(&p, nil, false)
+	if got := out.String(); got != "Checking what is there: 50%\n" {
+		t.Errorf("%q", got)
 	}
 }
 
