@@ -41,8 +41,10 @@ const (
 	minTimeout, maxTimeout = 10 * time.Second, 60 * time.Second
 	silentTimeout          = 20 * time.Second
 	// deadTimeout is how long an answer is still expected to a request that
-	// was cancelled, or that a choke made void.
+	// was cancelled, or that a choke made void, and maxDead how many of
+	// those are remembered of a peer.
 	deadTimeout = 2 * time.Minute
+	maxDead     = 2048
 	// maxPause is the longest that a peer is left alone that rejects
 	// requests while it does not choke.
 	maxPause = time.Minute
@@ -77,7 +79,7 @@ const (
 	// maxDeparted how many peers that sent blocks and left, and maxCopies
 	// how many failed copies of pieces wait for a good one to compare with,
 	// maxPieceCopies of the same piece.
-	maxBans, maxDeparted, maxCopies, maxPieceCopies = 4096, 1024, 256, 4
+	maxBans, maxDeparted, maxCopies, maxPieceCopies = 4096, 1024, 64, 4
 
 	// tick is how often a swarm looks for what did not happen.
 	tick = time.Second

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // TestAllowedFastSet holds the two examples of BEP 6.
@@ -127,7 +128,7 @@ func TestQueueFindsOpenBeforeDead(t *testing.T) {
 
 func TestQueueMemoryIsBounded(t *testing.T) {
 	var q queue
-	for i := range uint32(100_000) {
+	for i := range uint32(20_000) {
 		q.push(entry{index: i})
 		if i >= 100 {
 			q.mark(q.find(i-100, 0), answered)
@@ -135,6 +136,22 @@ func TestQueueMemoryIsBounded(t *testing.T) {
 	}
 	if q.open != 100 || cap(q.entries) > 1000 {
 		t.Errorf("%d open in %d places", q.open, cap(q.entries))
+	}
+}
+
+// TestQueueIsBoundedBehindAStuckRequest plays a peer that never answers its
+// first request, and one that chokes and unchokes all the time.
+func TestQueueIsBoundedBehindAStuckRequest(t *testing.T) {
+	for _, end := range []entryState{answered, lost} {
+		var q queue
+		q.push(entry{index: 0})
+		for i := range uint32(10_000) {
+			q.push(entry{index: i + 1})
+			q.mark(q.find(i+1, 0), end)
+		}
+		if q.open != 1 || len(q.all()) > maxDead+2 || q.find(0, 0) == nil {
+			t.Errorf("%d open, %d kept", q.open, len(q.all()))
+		}
 	}
 }
 
@@ -204,4 +221,94 @@ func TestAddressesAreBounded(t *testing.T) {
 	if late == 0 {
 		t.Error("no new address took the place of one that failed")
 	}
+}
+
+func TestPeersTellsOfEachConnection(t *testing.T) {
+	s := New(epoch, Config{Pieces: 2, PieceLength: block.Size, Length: 2 * block.Size})
+	at := netip.MustParseAddrPort("[::ffff:10.0.0.1]:5")
+	s.Handle(epoch, []Event{
+		{Kind: Connected, Peer: 3, Addr: at, PeerID: key("x"), Fast: true, Incoming: true},
+		{Kind: Received, Peer: 3, Msg: wire.Message{ID: wire.HaveAll}},
+		{Kind: Received, Peer: 3, Msg: wire.Message{ID: wire.Unchoke}},
+		{Kind: Received, Peer: 3, Msg: wire.Message{ID: wire.Interested}},
+	})
+	want := PeerStats{
+		Peer: 3, Addr: netip.MustParseAddrPort("10.0.0.1:5"), PeerID: key("x"), Incoming: true, Fast: true,
+		Complete: true, Interested: true, Interesting: true, Unchoked: true, UnchokedUs: true,
+		Requests: 2, Depth: startDepth,
+	}
+	if got := s.Peers(epoch); len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if st := s.Stats(epoch); st.Seeds != 1 || st.Connected != 1 || st.Known != 1 || s.Have().Count() != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestRequestsThatAreNotServedAreBounded(t *testing.T) {
+	s := New(epoch, Config{Pieces: 1, PieceLength: block.Size, Length: block.Size, Have: bits("1")})
+	events := []Event{
+		{Kind: Connected, Peer: 1, Addr: addr(1), PeerID: key("x")},
+		{Kind: Received, Peer: 1, Msg: wire.Message{ID: wire.Interested}},
+	}
+	s.Handle(epoch, events)
+	request := Event{Kind: Received, Peer: 1, Msg: wire.Message{ID: wire.Request, Length: 1}}
+	for range maxQueue {
+		if fx := s.Handle(epoch, []Event{request}); len(fx.Close) > 0 || len(fx.Send) != 1 {
+			t.Fatalf("before the limit: %+v", fx)
+		}
+	}
+	fx := s.Handle(epoch, []Event{request})
+	if len(fx.Close) != 1 || fx.Close[0].Reason != ReasonFlood {
+		t.Errorf("after the limit: %+v", fx)
+	}
+}
+
+// TestPassedOverBlockGoesToAnother plays a peer that sends everything but the
+// first block that it was asked for.
+func TestPassedOverBlockGoesToAnother(t *testing.T) {
+	const pieces = 600
+	s := New(epoch, Config{Pieces: pieces, PieceLength: block.Size, Length: pieces * block.Size})
+	var asked []wire.Message
+	collect := func(fx *Effects) (events []Event) {
+		for _, e := range fx.Send {
+			if e.Msg.ID == wire.Request && e.Peer == 1 {
+				asked = append(asked, e.Msg)
+			}
+		}
+		for _, f := range fx.Finish {
+			events = append(events, Event{Kind: PieceDone, OK: true, Msg: wire.Message{Index: f.Piece}})
+		}
+		return events
+	}
+	collect(s.Handle(epoch, []Event{
+		{Kind: Connected, Peer: 1, Addr: addr(1), PeerID: key("x"), Fast: true},
+		{Kind: Received, Peer: 1, Msg: wire.Message{ID: wire.HaveAll}},
+		{Kind: Received, Peer: 1, Msg: wire.Message{ID: wire.Unchoke}},
+	}))
+	skipped := asked[0]
+	asked = asked[1:]
+	var events []Event
+	now := epoch
+	for range 125 {
+		now = now.Add(time.Second)
+		m := asked[0]
+		asked = asked[1:]
+		m.ID = wire.Piece
+		events = collect(s.Handle(now, append(events, Event{Kind: Block, Peer: 1, Fresh: true, Msg: m})))
+	}
+	fx := s.Handle(now, []Event{
+		{Kind: Connected, Peer: 2, Addr: addr(2), PeerID: key("y"), Fast: true},
+		{Kind: Received, Peer: 2, Msg: wire.Message{ID: wire.HaveAll}},
+		{Kind: Received, Peer: 2, Msg: wire.Message{ID: wire.Unchoke}},
+	})
+	for _, e := range fx.Send {
+		if e.Peer == 2 && e.Msg.ID == wire.Request {
+			if e.Msg.Index != skipped.Index {
+				t.Errorf("the second peer was asked for piece %d first, want %d", e.Msg.Index, skipped.Index)
+			}
+			return
+		}
+	}
+	t.Error("the second peer was asked for nothing")
 }

@@ -1,6 +1,9 @@
 package swarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // entryState says what has become of a request.
 type entryState uint8
@@ -29,7 +32,11 @@ type queue struct {
 }
 
 func (q *queue) push(e entry) {
-	if q.head > 64 && q.head*2 > len(q.entries) {
+	switch n := len(q.entries); {
+	case n-q.head-q.open > maxDead:
+		q.entries = slices.DeleteFunc(q.entries, func(e entry) bool { return e.state > late })
+		q.head = 0
+	case q.head > 64 && q.head*2 > n:
 		q.entries = q.entries[:copy(q.entries, q.entries[q.head:])]
 		q.head = 0
 	}
@@ -93,5 +100,3 @@ func (q *queue) oldest() *entry {
 	}
 	return nil
 }
-
-func (q *queue) clear() { *q = queue{entries: q.entries[:0]} }
