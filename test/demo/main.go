@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -135,7 +136,7 @@ func (d *demo) launch(name string, stdout io.Writer, args ...string) error {
 		select {
 		case <-stopping:
 		default:
-			d.fail(fmt.Errorf("the %s ended on its own: %w", name, errors.Join(p.Err(), errEnded)))
+			d.fail(fmt.Errorf("the %s ended on its own: %w", name, cmp.Or(p.Err(), errEnded)))
 		}
 	}()
 	return nil

@@ -45,7 +45,7 @@ func (d *demo) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("Starting etcd, kube-apiserver and kube-controller-manager on 127.0.0.1 …")
+	d.say("This takes about a minute. Starting etcd, kube-apiserver and kube-controller-manager on 127.0.0.1 …")
 	d.cp, err = cluster.Start(ctx, cluster.Options{Assets: assets, ControllerManager: true})
 	if err != nil {
 		return err
