@@ -32,18 +32,18 @@ type Budget struct {
 // Worth says whether a new status is worth a write now. A transition is worth
 // one at once. Telemetry is if the last write is budget.Interval ago and a
 // person would notice the difference, or if it is budget.Refresh ago and
-// anything is new. Nothing that is equal is ever written. If kind is not
+// anything is next. Nothing that is equal is ever written. If kind is not
 // NoWrite and write is false, recheck is when it will be worth it, if nothing
 // else happens until then.
-func Worth(old, new *v1alpha1.TorrentDownloadStatus, lastWrite, now time.Time, budget Budget) (write bool, kind Kind, recheck time.Duration) {
+func Worth(old, next *v1alpha1.TorrentDownloadStatus, lastWrite, now time.Time, budget Budget) (write bool, kind Kind, recheck time.Duration) {
 	switch {
-	case transition(old, new):
+	case transition(old, next):
 		return true, Transition, 0
-	case equality.Semantic.DeepEqual(undated(old), undated(new)):
+	case equality.Semantic.DeepEqual(undated(old), undated(next)):
 		return false, NoWrite, 0
 	}
 	wait := budget.Refresh
-	if noticeable(old, new) {
+	if noticeable(old, next) {
 		wait = budget.Interval
 	}
 	if left := lastWrite.Add(max(wait, budget.Interval)).Sub(now); left > 0 {
@@ -53,15 +53,15 @@ func Worth(old, new *v1alpha1.TorrentDownloadStatus, lastWrite, now time.Time, b
 }
 
 // transition says whether anything but numbers and wording has changed.
-func transition(old, new *v1alpha1.TorrentDownloadStatus) bool {
-	for _, pair := range [][2][]metav1.Condition{{old.Conditions, new.Conditions}, {new.Conditions, old.Conditions}} {
+func transition(old, next *v1alpha1.TorrentDownloadStatus) bool {
+	for _, pair := range [][2][]metav1.Condition{{old.Conditions, next.Conditions}, {next.Conditions, old.Conditions}} {
 		for i := range pair[0] {
 			if changed(meta.FindStatusCondition(pair[1], pair[0][i].Type), &pair[0][i]) {
 				return true
 			}
 		}
 	}
-	return !equality.Semantic.DeepEqual(steady(old), steady(new))
+	return !equality.Semantic.DeepEqual(steady(old), steady(next))
 }
 
 // steady is a status without conditions and numbers.
@@ -83,10 +83,10 @@ func undated(st *v1alpha1.TorrentDownloadStatus) *v1alpha1.TorrentDownloadStatus
 // noticeable says whether a person would notice a change of telemetry: a
 // percent, a bucket (a 256th of the pieces), a rate or the number of peers
 // that became or left zero, or other words.
-func noticeable(old, new *v1alpha1.TorrentDownloadStatus) bool {
-	op, np := value(old.Progress), value(new.Progress)
-	oc, nc := value(old.Pieces), value(new.Pieces)
-	oe, ne := value(old.Peers), value(new.Peers)
+func noticeable(old, next *v1alpha1.TorrentDownloadStatus) bool {
+	op, np := value(old.Progress), value(next.Progress)
+	oc, nc := value(old.Pieces), value(next.Pieces)
+	oe, ne := value(old.Peers), value(next.Peers)
 	switch {
 	case op.Percent != np.Percent, op.BytesTotal != np.BytesTotal, oc.Total != nc.Total:
 		return true
@@ -99,7 +99,7 @@ func noticeable(old, new *v1alpha1.TorrentDownloadStatus) bool {
 		(oe.Connected == 0) != (ne.Connected == 0):
 		return true
 	}
-	return !equality.Semantic.DeepEqual(old.Conditions, new.Conditions)
+	return !equality.Semantic.DeepEqual(old.Conditions, next.Conditions)
 }
 
 // value is what p points to, or the zero value.

@@ -97,6 +97,10 @@ func (s *situation) completeness(c *board, st *v1alpha1.TorrentDownloadStatus, r
 	case s.wasComplete() && !(s.p != nil && (s.p.State == download.StateDownloading || s.p.State == download.StateStalled)):
 	default:
 		st.CompletionTime = nil
+		if p := st.Progress; p != nil && p.Percent == 100 { // From before, when it was complete.
+			p.Percent = 99
+			p.Summary = summary(p)
+		}
 		c.isFalse(v1alpha1.ConditionComplete, v1alpha1.ReasonDownloading, "Not every piece is verified and durable yet.")
 	}
 }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
 func same[T any](t *testing.T, got, want T) {
 	t.Helper()
+	if reflect.DeepEqual(got, want) {
+		return // cmp is slow, and only needed to show the difference.
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not as wanted (-want +got):\n%s", diff)
 	}

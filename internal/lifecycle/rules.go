@@ -168,6 +168,9 @@ func complete(s *situation) (ruling, bool) {
 // working is the last rule: whatever the executor does, it is at work.
 func working(s *situation) (ruling, bool) {
 	r := ruling{standing: standsWorking, reason: string(s.p.State), act: run, recheck: recheckRunning}
+	if !validReason(r.reason) {
+		r.reason = v1alpha1.ReasonPending
+	}
 	switch {
 	case s.p.Err != nil:
 		f := s.failure(r.reason)
@@ -175,10 +178,7 @@ func working(s *situation) (ruling, bool) {
 	case s.p.State == download.StateDownloading && trackersDown(s.p):
 		f := noTracker(s.p)
 		r.reason, r.message = f.Reason, f.Message
-	case !validReason(r.reason):
-		r.reason = v1alpha1.ReasonPending
-	}
-	if r.message == "" {
+	default:
 		r.message = messages[r.reason]
 	}
 	if s.p.BytesDownloaded == 0 {
