@@ -13,21 +13,26 @@ import "sync"
 // data (BEP 3, "request": all current implementations use 2^14).
 const Size = 16 << 10
 
-// chunk is how many buffers are allocated at once, to keep them together.
-const chunk = 64
+// least is how many buffers even the smallest pool has.
+const least = 64
 
-// Pool is a bounded set of buffers of [Size] bytes. It grows as it is used, up
-// to its capacity. All methods may be called from any goroutine.
+// Pool is a bounded set of buffers of [Size] bytes. Its memory is used up to
+// its capacity as buffers are needed at the same time, and stays then. It lies
+// outside the heap where that is possible, because a heap is collected only
+// when it has grown to twice of what lives in it. All methods may be called
+// from any goroutine.
 type Pool struct {
 	mu    sync.Mutex
-	free  [][]byte
-	grown int // Buffers allocated so far.
-	limit int // Buffers at most.
+	free  [][]byte // Those that came back; the last one is the next to go.
+	fresh []byte   // What was never handed out.
+	limit int      // Buffers in all.
 }
 
-// NewPool returns a pool of at most budget bytes, and at least one chunk.
+// NewPool returns a pool of at most budget bytes, and at least 1 MiB.
 func NewPool(budget int64) *Pool {
-	return &Pool{limit: max(chunk, int(budget/Size))}
+	p := &Pool{limit: max(least, int(budget/Size))}
+	p.fresh = p.reserve(p.limit * Size)
+	return p
 }
 
 // Get returns a buffer of [Size] bytes with arbitrary content, or nil when the
@@ -35,18 +40,16 @@ func NewPool(budget int64) *Pool {
 func (p *Pool) Get() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.free) == 0 {
-		n := min(chunk, p.limit-p.grown)
-		if n == 0 {
-			return nil
-		}
-		p.grown += n
-		for m := make([]byte, n*Size); len(m) > 0; m = m[Size:] {
-			p.free = append(p.free, m[:Size:Size])
-		}
+	if n := len(p.free); n > 0 {
+		b := p.free[n-1]
+		p.free = p.free[:n-1]
+		return b
 	}
-	b := p.free[len(p.free)-1]
-	p.free = p.free[:len(p.free)-1]
+	if len(p.fresh) == 0 {
+		return nil
+	}
+	b := p.fresh[:Size:Size]
+	p.fresh = p.fresh[Size:]
 	return b
 }
 
@@ -61,7 +64,7 @@ func (p *Pool) Put(b []byte) {
 func (p *Pool) Used() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return int64(p.grown-len(p.free)) * Size
+	return p.Capacity() - int64(len(p.fresh)) - int64(len(p.free))*Size
 }
 
 // Capacity returns how many bytes can be handed out at once.

@@ -1,13 +1,14 @@
 package block
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"unsafe"
 )
 
 func TestPoolNeverExceedsItsBudget(t *testing.T) {
-	const blocks = 3*chunk + 5 // Not a multiple of a chunk.
+	const blocks = 3*least + 5 // Not a round number.
 	p := NewPool(blocks * Size)
 	if p.Capacity() != blocks*Size {
 		t.Fatalf("capacity %d, want %d", p.Capacity(), blocks*Size)
@@ -25,10 +26,10 @@ func TestPoolNeverExceedsItsBudget(t *testing.T) {
 	}
 }
 
-func TestSmallBudgetHoldsAChunk(t *testing.T) {
+func TestSmallBudgetHoldsAMebibyte(t *testing.T) {
 	for _, budget := range []int64{-1, 0, 1, Size} {
-		if got := NewPool(budget).Capacity(); got != chunk*Size {
-			t.Errorf("budget %d: capacity %d, want %d", budget, got, chunk*Size)
+		if got := NewPool(budget).Capacity(); got != least*Size {
+			t.Errorf("budget %d: capacity %d, want %d", budget, got, least*Size)
 		}
 	}
 }
@@ -50,7 +51,7 @@ func TestPutMakesRoom(t *testing.T) {
 }
 
 func TestBuffersDoNotOverlap(t *testing.T) {
-	p := NewPool(2 * chunk * Size)
+	p := NewPool(2 * least * Size)
 	var out [][]byte
 	for b := p.Get(); b != nil; b = p.Get() {
 		for i := range b {
@@ -63,10 +64,11 @@ func TestBuffersDoNotOverlap(t *testing.T) {
 			t.Fatalf("buffer %d was written through another", i)
 		}
 	}
+	runtime.KeepAlive(p) // As by giving the buffers back.
 }
 
 func TestPoolIsSharedByGoroutines(t *testing.T) {
-	p := NewPool(2 * chunk * Size)
+	p := NewPool(2 * least * Size)
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
