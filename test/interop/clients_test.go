@@ -21,27 +21,33 @@ type client struct {
 	// seed starts to serve the torrent from dir, where its content is.
 	seed func(t *testing.T, torrent, dir string) *process
 	// leech starts to download the torrent into dir.
-	leech func(t *testing.T, torrent, dir string) leecher
+	leech func(t *testing.T, torrent, dir string) transfer
 	// dialed is set for a client that connects to no address of loopback that
 	// it has from a tracker, and so has to be connected to.
 	dialed bool
+	// skipsEmpty is set for a client that makes no file that is empty.
+	skipsEmpty bool
+	// pads is set for a client that knows padding files (BEP 47), so it can
+	// serve a torrent of them without having any.
+	pads bool
 }
 
-// leecher is a download that was started.
-type leecher struct {
+// transfer is a leecher at work.
+type transfer struct {
 	*process
 	complete func(ctx context.Context) error // Waits until all of it has come.
 }
 
-// untilExit is a leecher that ends when it is complete.
-func untilExit(p *process) leecher { return leecher{p, p.wait} }
+// untilExit is the download of a leecher that ends when it is complete.
+func untilExit(p *process) transfer { return transfer{p, p.wait} }
 
 var torrentOperator = client{
 	name: "torrent-operator",
+	pads: true,
 	seed: func(t *testing.T, torrent, dir string) *process {
 		return startDownload(t, "torrent-operator", torrent, dir, "--seed")
 	},
-	leech: func(t *testing.T, torrent, dir string) leecher {
+	leech: func(t *testing.T, torrent, dir string) transfer {
 		return untilExit(startDownload(t, "torrent-operator", torrent, dir))
 	},
 }
@@ -53,16 +59,17 @@ const (
 
 var libtorrentClient = client{
 	name: "libtorrent",
+	pads: true,
 	seed: func(t *testing.T, torrent, dir string) *process {
 		return startLibtorrent(t, "seed", torrent, dir)
 	},
-	leech: func(t *testing.T, torrent, dir string) leecher {
+	leech: func(t *testing.T, torrent, dir string) transfer {
 		return untilExit(startLibtorrent(t, "leech", torrent, dir))
 	},
 }
 
 func startLibtorrent(t *testing.T, role, torrent, dir string) *process {
-	return start(t, "libtorrent", []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))})
+	return start(t, "libtorrent", program(python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))))
 }
 
 var aria2 = client{
@@ -70,7 +77,7 @@ var aria2 = client{
 	seed: func(t *testing.T, torrent, dir string) *process {
 		return startAria2(t, torrent, dir, "--check-integrity=true", "--seed-ratio=0.0")
 	},
-	leech: func(t *testing.T, torrent, dir string) leecher {
+	leech: func(t *testing.T, torrent, dir string) transfer {
 		return untilExit(startAria2(t, torrent, dir, "--seed-time=0"))
 	},
 }
@@ -82,7 +89,7 @@ func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 		"--file-allocation=none", "--console-log-level=notice", "--summary-interval=5", "--show-console-readout=false",
 		"--listen-port=" + strconv.Itoa(freePort(t)), "--dir=" + dir,
 	}
-	return start(t, "aria2", append(append(argv, more...), torrent))
+	return start(t, "aria2", program(append(append(argv, more...), torrent)...))
 }
 
 var transmission = client{
@@ -90,13 +97,14 @@ var transmission = client{
 	seed: func(t *testing.T, torrent, dir string) *process {
 		return startTransmission(t, torrent, dir).process
 	},
-	leech:  startTransmission,
-	dialed: true,
+	leech:      startTransmission,
+	dialed:     true,
+	skipsEmpty: true,
 }
 
 // startTransmission starts a daemon that knows one torrent, and looks after
 // what is in dir already.
-func startTransmission(t *testing.T, torrent, dir string) leecher {
+func startTransmission(t *testing.T, torrent, dir string) transfer {
 	rpc, config := freePort(t), t.TempDir()
 	settings, err := json.Marshal(map[string]any{
 		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
@@ -111,7 +119,7 @@ func startTransmission(t *testing.T, torrent, dir string) leecher {
 	if err := os.WriteFile(filepath.Join(config, "settings.json"), settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, "transmission", []string{"transmission-daemon", "--foreground", "--config-dir", config})
+	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config))
 	remote := &transmissionRPC{url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
 	err = await(t.Context(), "transmission to answer", func() (bool, error) {
 		return remote.call(t.Context(), "session-get", nil, nil) == nil, nil
@@ -122,7 +130,7 @@ func startTransmission(t *testing.T, torrent, dir string) leecher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return leecher{p, func(ctx context.Context) error {
+	return transfer{p, func(ctx context.Context) error {
 		return await(ctx, "transmission to complete", func() (bool, error) { return remote.complete(ctx) }, p)
 	}}
 }

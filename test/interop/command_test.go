@@ -3,7 +3,7 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -12,13 +12,19 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
+// asCommand is set in the environment of each torrent-operator that is started
+// here: it tells a test binary to be that command.
+const asCommand = "INTEROP_AS_COMMAND"
+
 // ours starts torrent-operator.
 func ours(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	return start(t, name, append([]string{command}, args...), asCommand+"=1")
+	cmd := program(append([]string{command}, args...)...)
+	cmd.Env = append(cmd.Environ(), asCommand+"=1")
+	return start(t, name, cmd)
 }
 
-// download starts torrent-operator's download of a torrent into dir.
+// startDownload starts torrent-operator's download of a torrent into dir.
 func startDownload(t *testing.T, name, torrent, dir string, more ...string) *process {
 	t.Helper()
 	args := []string{"download", torrent, "--output", dir, "--port", strconv.Itoa(freePort(t)), "--json"}
@@ -54,16 +60,33 @@ type snapshot struct {
 	BytesTotal    int64          `json:"bytesTotal"`
 	BytesVerified int64          `json:"bytesVerified"`
 	BytesUploaded int64          `json:"bytesUploaded"`
-	BytesWasted   int64          `json:"bytesWasted"`
+	Peers         struct {
+		Connected int `json:"connected"`
+	} `json:"peers"`
 }
 
-// progress returns the last snapshot that torrent-operator wrote.
-func (p *process) progress() (s snapshot, err error) {
-	lines := bytes.Split(p.tail(1<<20), []byte("\n"))
-	for i := len(lines) - 1; i >= 0; i-- {
-		if json.Unmarshal(lines[i], &s) == nil && s.State != "" {
-			return s, nil
+// progress returns all snapshots that a torrent-operator has written so far.
+func (p *process) progress(t *testing.T) (all []snapshot) {
+	t.Helper()
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		var s snapshot
+		if json.Unmarshal(line, &s) == nil { // The last line may not be whole yet.
+			all = append(all, s)
 		}
 	}
-	return s, fmt.Errorf("%s has written no progress", p.name)
+	return all
+}
+
+// last returns the last snapshot that a torrent-operator has written so far;
+// it is zero if there is none.
+func (p *process) last(t *testing.T) (s snapshot) {
+	t.Helper()
+	if all := p.progress(t); len(all) > 0 {
+		s = all[len(all)-1]
+	}
+	return s
 }

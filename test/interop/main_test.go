@@ -1,3 +1,5 @@
+//go:build !interop
+
 package interop
 
 import (
@@ -9,9 +11,9 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/cli"
 )
 
-// asCommand is set in the environment of a process of this test binary that is
-// to be the torrent-operator command.
-const asCommand = "INTEROP_AS_COMMAND"
+// command runs torrent-operator: this very test binary, so that a plain
+// "go test" needs nothing built before.
+var command = os.Args[0]
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) == "" {

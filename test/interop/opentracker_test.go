@@ -4,15 +4,16 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ type openTracker struct {
 	hash metainfo.Hash
 }
 
+// nobody is the user and group without rights, as Debian numbers them.
+const nobody = 65534
+
 // announceURL is that of the tracker that will listen on a port.
 func announceURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/announce", port) }
 
@@ -34,20 +38,26 @@ func announceURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/anno
 // serves only what is on its list.
 func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *openTracker {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "list"), []byte(strings.ToUpper(hash.String())+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	// A process that changes its user outlives its parent, so it keeps it.
-	me, err := user.Current()
+	dir, err := os.MkdirTemp("", "opentracker")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := strconv.Itoa(port)
-	tracker := &openTracker{
-		start(t, "opentracker", []string{"opentracker", "-i", "127.0.0.1", "-p", p, "-P", p, "-u", me.Username, "-d", dir, "-w", "list"}),
-		port, hash,
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	list := filepath.Join(dir, "list")
+	if err := errors.Join(
+		os.WriteFile(list, []byte(strings.ToUpper(hash.String())+"\n"), 0o644),
+		os.Chmod(dir, 0o755),
+	); err != nil {
+		t.Fatal(err)
 	}
+	p := strconv.Itoa(port)
+	cmd := program("opentracker", "-i", "127.0.0.1", "-p", p, "-P", p, "-d", dir, "-w", list)
+	if os.Getuid() == 0 {
+		// It refuses to stay root. If it changed its user by itself, the kernel
+		// would not end it with this process.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	tracker := &openTracker{start(t, "opentracker", cmd), port, hash}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := await(ctx, "opentracker to answer", func() (bool, error) {
@@ -88,18 +98,24 @@ func (o *openTracker) scrape(ctx context.Context) (seeds, leechers int, err erro
 	return file.Complete, file.Incomplete, nil
 }
 
-// awaitSeeds waits until so many seeds have announced themselves.
-func (o *openTracker) awaitSeeds(ctx context.Context, n int, needed ...*process) error {
-	return await(ctx, fmt.Sprintf("%d seeds to announce themselves", n), func() (bool, error) {
-		seeds, _, err := o.scrape(ctx)
-		return seeds >= n, err
-	}, append(needed, o.process)...)
+// awaitSeeds waits until a seed has announced itself.
+func (o *openTracker) awaitSeeds(ctx context.Context, t *testing.T, seed *process) {
+	t.Helper()
+	o.await(ctx, t, "a seed to announce itself", seed, func(seeds, _ int) bool { return seeds > 0 })
 }
 
-// awaitLeechers waits until so many leechers have announced themselves.
-func (o *openTracker) awaitLeechers(ctx context.Context, n int, needed ...*process) error {
-	return await(ctx, fmt.Sprintf("%d leechers to announce themselves", n), func() (bool, error) {
-		_, leechers, err := o.scrape(ctx)
-		return leechers >= n, err
-	}, append(needed, o.process)...)
+// awaitLeechers waits until a leecher has announced itself.
+func (o *openTracker) awaitLeechers(ctx context.Context, t *testing.T, leecher *process) {
+	t.Helper()
+	o.await(ctx, t, "a leecher to announce itself", leecher, func(_, leechers int) bool { return leechers > 0 })
+}
+
+func (o *openTracker) await(ctx context.Context, t *testing.T, what string, of *process, ok func(seeds, leechers int) bool) {
+	t.Helper()
+	if err := await(ctx, what, func() (bool, error) {
+		seeds, leechers, err := o.scrape(ctx)
+		return ok(seeds, leechers), err
+	}, of, o.process); err != nil {
+		t.Fatal(err)
+	}
 }

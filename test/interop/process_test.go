@@ -29,32 +29,38 @@ type process struct {
 // grace is how long a program may take to end when told to.
 const grace = 20 * time.Second
 
+// program is a program to be started.
+func program(argv ...string) *exec.Cmd {
+	return exec.CommandContext(context.Background(), argv[0], argv[1:]...)
+}
+
 // start runs a program in a process group of its own. The kernel ends it if
 // this process dies first.
-func start(t *testing.T, name string, argv []string, env ...string) *process {
+func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p := &process{name: name, log: log.Name(), exited: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	p := &process{name: name, cmd: cmd, log: log.Name(), exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = log, log
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", name, err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		p.err = cmd.Wait()
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
 		p.signal(syscall.SIGKILL)
 		<-p.exited
 		if t.Failed() {
-			t.Logf("The end of the log of %s (%s):\n%s", name, strings.Join(argv, " "), p.tail(3000))
+			t.Logf("The end of the log of %s (%s):\n%s", name, strings.Join(cmd.Args, " "), p.tail(3000))
 		}
 	})
 	return p

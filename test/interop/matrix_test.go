@@ -1,0 +1,184 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// command runs torrent-operator: what "make interop" has built.
+var command = "../../bin/torrent-operator"
+
+// sample is a torrent that is exchanged.
+type sample struct {
+	name        string
+	content     content
+	pieceLength int
+	maker       maker
+	padded      bool // It holds padding files (BEP 47).
+}
+
+// samples are the shapes that clients get wrong.
+var samples = []sample{
+	{"single file", content{"disk image.img", map[string]int{"": 32 << 20}}, 256 << 10, madeByTransmission, false},
+	{"multiple files", nested, 128 << 10, madeByUs, false},
+	{"one small piece", content{"note.txt", map[string]int{"": 777}}, 32 << 10, madeByLibtorrent, false},
+	{"odd last piece", content{"odd.bin", map[string]int{"": 5<<20 + 12_345}}, 64 << 10, madeByUs, false},
+	{"2,000 small files", many("collection", 2000), 64 << 10, madeByLibtorrent, false},
+	{"padded files", content{"padded", nested.files}, 64 << 10, madeByLibtorrentPadded, true},
+}
+
+// nested has files of all kinds: empty, tiny, larger than a piece, ending where
+// a piece ends, in several depths, with names of several scripts.
+var nested = content{"data set", map[string]int{
+	"README":                      1,
+	"empty":                       0,
+	"a/exactly-one-piece.bin":     128 << 10,
+	"a/larger.bin":                7<<20 + 1,
+	"a/b/c/d/deep.bin":            300_000,
+	"a/b/empty too":               0,
+	"a/b/small":                   17,
+	"Zürich/größe.dat":            100_001,
+	"z/數據/файл.bin":               2<<20 - 3,
+	"z/with spaces & (marks).txt": 4096,
+}}
+
+// many is a folder of n files of 1 byte to 8 KiB.
+func many(name string, n int) content {
+	c := content{name, map[string]int{}}
+	for i := range n {
+		c.files[fmt.Sprintf("%02d/file-%04d", i%37, i)] = 1 + i*7919%8192
+	}
+	return c
+}
+
+// others are the clients that torrent-operator is tested with.
+var others = []client{transmission, aria2, libtorrentClient}
+
+// exchangeTimeout bounds one exchange on a busy machine. Most take seconds.
+const exchangeTimeout = 2 * time.Minute
+
+func TestExchangesInBothDirections(t *testing.T) {
+	needClients(t)
+	var results matrix
+	t.Run("of", func(t *testing.T) {
+		for _, s := range samples {
+			for _, other := range others {
+				for _, pair := range [][2]client{{torrentOperator, other}, {other, torrentOperator}} {
+					if s.padded && !pair[0].pads {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s from %s to %s", s.name, pair[0].name, pair[1].name), func(t *testing.T) {
+						t.Parallel()
+						begin := time.Now()
+						defer func() { results.add(t, s, pair[0], pair[1], time.Since(begin)) }()
+						exchange(t, s, pair[0], pair[1])
+					})
+				}
+			}
+		}
+	})
+	results.print()
+}
+
+// exchange lets one client download a sample from another, with opentracker
+// between them, and compares what arrives.
+func exchange(t *testing.T, s sample, seeder, leecher client) {
+	ctx, cancel := context.WithTimeoutCause(t.Context(), exchangeTimeout, fmt.Errorf("not done within %s", exchangeTimeout))
+	defer cancel()
+	from, to := t.TempDir(), t.TempDir()
+	torrent, tracker := publish(t, s, from)
+	var seed *process
+	var down transfer
+	if leecher.dialed {
+		// The seeder connects to those that it finds when it announces itself.
+		down = leecher.leech(t, torrent, to)
+		tracker.awaitLeechers(ctx, t, down.process)
+		seed = seeder.seed(t, torrent, from)
+	} else {
+		seed = seeder.seed(t, torrent, from)
+		tracker.awaitSeeds(ctx, t, seed)
+		down = leecher.leech(t, torrent, to)
+	}
+	if err := down.complete(ctx); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, s, leecher, down, from, to)
+	if err := seed.stop(); err != nil {
+		t.Errorf("%s, as a seeder, when told to stop: %v", seed.name, err)
+	}
+}
+
+// publish writes a sample's content to dir, makes its torrent, and starts a
+// tracker for it.
+func publish(t *testing.T, s sample, dir string) (torrent string, tracker *openTracker) {
+	t.Helper()
+	s.content.write(t, dir)
+	port := freePort(t)
+	torrent = filepath.Join(t.TempDir(), "sample.torrent")
+	s.maker.make(t, torrent, filepath.Join(dir, s.content.name), s.pieceLength, announceURL(port))
+	return torrent, startOpenTracker(t, port, torrentHash(t, torrent))
+}
+
+// finish ends a leecher that is complete and compares what it has.
+func finish(t *testing.T, s sample, by client, down transfer, from, to string) {
+	t.Helper()
+	if err := down.stop(); err != nil {
+		t.Errorf("%s, when told to stop: %v", down.name, err)
+	}
+	if err := s.content.compare(from, to, by.skipsEmpty); err != nil {
+		t.Errorf("what %s has downloaded: %v", down.name, err)
+	}
+}
+
+// matrix gathers how the exchanges went.
+type matrix struct {
+	mu    sync.Mutex
+	cells map[string]string
+}
+
+func (m *matrix) add(t *testing.T, s sample, seeder, leecher client, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cells == nil {
+		m.cells = map[string]string{}
+	}
+	cell := fmt.Sprintf("%.1f s", took.Seconds())
+	if t.Failed() {
+		cell = "FAILED"
+	}
+	m.cells[s.name+seeder.name+leecher.name] = cell
+}
+
+// print writes a line for each sample with two columns for each client.
+func (m *matrix) print() {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	head := []string{"sample", "made by"}
+	for _, other := range others {
+		head = append(head, "to "+other.name, "from "+other.name)
+	}
+	fmt.Fprintln(w, strings.Join(head, "\t"))
+	for _, s := range samples {
+		row := []string{s.name, s.maker.name}
+		for _, other := range others {
+			row = append(row, m.cell(s, torrentOperator, other), m.cell(s, other, torrentOperator))
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	w.Flush()
+}
+
+func (m *matrix) cell(s sample, seeder, leecher client) string {
+	if cell, ok := m.cells[s.name+seeder.name+leecher.name]; ok {
+		return cell
+	}
+	return "-"
+}
