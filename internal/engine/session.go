@@ -100,7 +100,7 @@ func (s *session) loop(ctx context.Context) error {
 			s.apply(want, wake)
 		case <-tick.C:
 		}
-		if s.atRest() {
+		if s.atRest() && s.t.rest() {
 			return nil
 		}
 		s.publish(time.Now(), false)

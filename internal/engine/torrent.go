@@ -32,10 +32,11 @@ type Torrent struct {
 	session    atomic.Pointer[session] // nil while files are being opened or checked.
 	down, up   *rate.Limiter
 
-	mu     sync.Mutex // Guards the wishes below.
-	want   Update
-	verify bool
-	wake   chan struct{} // Capacity 1; a token while the wishes have news.
+	mu      sync.Mutex // Guards the wishes below.
+	want    Update
+	verify  bool
+	resting bool          // Everything was done that was wanted: no wish is taken any more.
+	wake    chan struct{} // Capacity 1; a token while the wishes have news.
 }
 
 // Update is what may change while a torrent runs. It is complete: what is not
@@ -89,20 +90,39 @@ func (t *Torrent) Changed() <-chan struct{} { return t.changed }
 func (t *Torrent) Done() <-chan struct{} { return t.done }
 
 // Update changes what may change of a running torrent. The same value twice
-// changes nothing.
-func (t *Torrent) Update(u Update) {
-	t.mu.Lock()
-	t.want = u
-	t.mu.Unlock()
-	t.poke()
+// changes nothing. It returns false if it came too late: the torrent is
+// complete, has seeded as long as it should, and is about to end.
+func (t *Torrent) Update(u Update) bool {
+	return t.wish(func() { t.want = u })
 }
 
-// Verify hashes all data again, from the start, and fetches what is bad.
-func (t *Torrent) Verify() {
+// Verify hashes all data again, from the start, and fetches what is bad. It
+// returns false if it came too late, as Update does.
+func (t *Torrent) Verify() bool {
+	return t.wish(func() { t.verify = true })
+}
+
+// wish changes what is wanted, unless the torrent is about to end.
+func (t *Torrent) wish(change func()) bool {
 	t.mu.Lock()
-	t.verify = true
-	t.mu.Unlock()
-	t.poke()
+	defer t.mu.Unlock()
+	if t.resting {
+		return false
+	}
+	change()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// rest ends the taking of wishes, unless there is one that was not read yet.
+func (t *Torrent) rest() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resting = len(t.wake) == 0
+	return t.resting
 }
 
 // Stop ends the torrent: blocks of unfinished pieces are kept on disk, what
@@ -115,13 +135,6 @@ func (t *Torrent) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-func (t *Torrent) poke() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
 	}
 }
 

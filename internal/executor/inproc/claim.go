@@ -20,51 +20,60 @@ import (
 // reader is a cache, so a look costs nothing.
 const claimPoll = 2 * time.Second
 
-// volume finds the folder of this node that holds a claim's data. The error is
-// a [download.Failure] if a person has to know.
-func (x *Executor) volume(ctx context.Context, namespace, claim string) (string, error) {
+// bound returns the volume to which a claim is bound. The error is a
+// [download.Failure] if a person has to know.
+func (x *Executor) bound(ctx context.Context, namespace, claim string) (*corev1.PersistentVolume, error) {
 	var pvc corev1.PersistentVolumeClaim
 	switch err := x.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: claim}, &pvc); {
 	case apierrors.IsNotFound(err):
-		return "", fail(download.ReasonClaimNotFound, "there is no PersistentVolumeClaim %q in namespace %q; create it, the download begins by itself then", claim, namespace)
+		return nil, fail(download.ReasonClaimNotFound, "there is no PersistentVolumeClaim %q in namespace %q; create it, the download begins by itself then", claim, namespace)
 	case err != nil:
-		return "", fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", namespace, claim, err)
+		return nil, fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", namespace, claim, err)
+	case pvc.Status.Phase == corev1.ClaimLost:
+		return nil, fail(download.ReasonVolumeError, "PersistentVolumeClaim %q has lost its volume %q; create the claim again", claim, pvc.Spec.VolumeName)
 	case pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "":
-		return "", fail(download.ReasonClaimPending, "PersistentVolumeClaim %q is not bound to a volume yet; in-process downloads start no Pod, so a class that waits for the first consumer never binds it: bind it to a hostPath or local volume of node %q", claim, x.cfg.NodeName)
+		return nil, fail(download.ReasonClaimPending, "PersistentVolumeClaim %q is not bound to a volume yet; in-process downloads start no Pod, so a class that waits for the first consumer never binds it: bind it to a hostPath or local volume of node %q", claim, x.cfg.NodeName)
 	}
-	var pv corev1.PersistentVolume
-	if err := x.cfg.Reader.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, &pv); err != nil {
-		return "", fmt.Errorf("reading PersistentVolume %s of claim %s/%s: %w", pvc.Spec.VolumeName, namespace, claim, err)
+	pv := &corev1.PersistentVolume{}
+	if err := x.cfg.Reader.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, pv); err != nil {
+		return nil, fmt.Errorf("reading PersistentVolume %s of claim %s/%s: %w", pvc.Spec.VolumeName, namespace, claim, err)
 	}
 	if ref := pv.Spec.ClaimRef; ref == nil || ref.UID != pvc.UID {
-		return "", fail(download.ReasonClaimPending, "PersistentVolume %q does not name claim %q as its own yet", pv.Name, claim)
+		return nil, fail(download.ReasonClaimPending, "PersistentVolume %q does not name claim %q as its own; wait until it does, or bind the claim to another volume", pv.Name, claim)
 	}
-	path, err := localPath(&pv, claim)
-	if err != nil {
-		return "", err
+	return pv, nil
+}
+
+// folder finds the folder of this node that is a volume. The error is a
+// [download.Failure] if a person has to know.
+func (x *Executor) folder(ctx context.Context, pv *corev1.PersistentVolume) (string, error) {
+	path := localPath(pv)
+	if path == "" {
+		return "", failForGood(download.ReasonClaimNotLocal, "the claim is bound to PersistentVolume %q, which is neither hostPath nor local; in-process downloads can write to no other kind: create the TorrentDownload again with a claim of such a volume on node %q", pv.Name, x.cfg.NodeName)
 	}
-	if err := x.onThisNode(ctx, &pv); err != nil {
+	if err := x.onThisNode(ctx, pv); err != nil {
 		return "", err
 	}
 	return x.below(path, pv.Name)
 }
 
-// localPath returns the folder that a volume is, if it is one of a node's own.
-func localPath(pv *corev1.PersistentVolume, claim string) (string, error) {
+// localPath returns the folder that a volume is, or "" if it is not one of a
+// node's own.
+func localPath(pv *corev1.PersistentVolume) string {
 	switch {
 	case pv.Spec.HostPath != nil:
-		return pv.Spec.HostPath.Path, nil
+		return pv.Spec.HostPath.Path
 	case pv.Spec.Local != nil:
-		return pv.Spec.Local.Path, nil
+		return pv.Spec.Local.Path
 	}
-	return "", failForGood(download.ReasonClaimNotLocal, "claim %q is bound to PersistentVolume %q, which is neither hostPath nor local; in-process downloads can write to no other kind", claim, pv.Name)
+	return ""
 }
 
 // onThisNode checks the volume's node affinity, if it has one.
 func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) error {
 	if pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
 		if pv.Spec.Local != nil {
-			return failForGood(download.ReasonClaimNotLocal, "local PersistentVolume %q has no node affinity, so nothing says that its data is on node %q", pv.Name, x.cfg.NodeName)
+			return failForGood(download.ReasonClaimNotLocal, "local PersistentVolume %q has no node affinity, so nothing says that its data is on node %q; give it one, or create the TorrentDownload again with another claim", pv.Name, x.cfg.NodeName)
 		}
 		return nil
 	}
@@ -77,7 +86,7 @@ func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) 
 		return fmt.Errorf("the node affinity of PersistentVolume %s: %w", pv.Name, err)
 	}
 	if !match {
-		return failForGood(download.ReasonClaimNotLocal, "PersistentVolume %q lies on another node than %q, on which the operator runs", pv.Name, x.cfg.NodeName)
+		return failForGood(download.ReasonClaimNotLocal, "PersistentVolume %q lies on another node than %q, on which the operator runs; use a claim whose volume is there", pv.Name, x.cfg.NodeName)
 	}
 	return nil
 }
@@ -87,7 +96,7 @@ func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) 
 func (x *Executor) below(path, pv string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v", pv, x.cfg.NodeName, err)
+		return "", fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v; create it, or mount there what belongs there", pv, x.cfg.NodeName, err)
 	}
 	inside := func(root string) bool {
 		root, err := filepath.EvalSymlinks(root)

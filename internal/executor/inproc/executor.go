@@ -11,8 +11,6 @@ package inproc
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"reflect"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,7 +28,6 @@ type Config struct {
 	Reader   client.Reader  // Reads claims, volumes and the node.
 	NodeName string         // The node on which this process runs.
 	Roots    []string       // Folders of the node below which volumes may lie.
-	Logger   *slog.Logger
 }
 
 // Executor implements [download.Executor] with goroutines of this process.
@@ -55,16 +52,8 @@ func New(cfg Config) *Executor {
 func (x *Executor) Ensure(_ context.Context, id download.ID, r download.Request) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	old := x.runs[id]
-	switch {
-	case old == nil:
-		x.runs[id] = x.start(id, r, nil)
-	case reflect.DeepEqual(old.wanted(), r) && !old.mayPass():
-	case old.canBecome(r):
-		old.become(r)
-	default:
-		old.cancel()
-		x.runs[id] = x.start(id, r, old.done)
+	if old := x.runs[id]; old == nil || !old.become(r) && !old.settled(r) {
+		x.runs[id] = x.start(id, r, old)
 	}
 	return nil
 }
@@ -86,7 +75,7 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 	old := x.runs[id]
 	x.mu.Unlock()
 	if old != nil {
-		old.cancel()
+		old.stop()
 		select {
 		case <-old.done:
 		case <-ctx.Done():
@@ -112,7 +101,7 @@ func (x *Executor) Close(ctx context.Context) error {
 	x.mu.Lock()
 	ids := make([]download.ID, 0, len(x.runs))
 	for id, r := range x.runs {
-		r.cancel()
+		r.stop()
 		ids = append(ids, id)
 	}
 	x.mu.Unlock()
@@ -123,15 +112,23 @@ func (x *Executor) Close(ctx context.Context) error {
 	return err
 }
 
-// erase removes a stopped download's data. It finds them as the run did, so a
-// claim that is gone has nothing left to erase.
+// erase removes a stopped download's data. It finds them as the run did. Where
+// the claim is gone, or its volume is of a kind that is never written to, there
+// is nothing to erase.
 func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request, old *run) error {
-	dir, err := x.volume(ctx, id.Namespace, r.Volume.ClaimName)
+	pv, err := x.bound(ctx, id.Namespace, r.Volume.ClaimName)
 	if err != nil {
 		var f *download.Failure
 		if errors.As(err, &f) && f.Reason == download.ReasonClaimNotFound {
 			return nil
 		}
+		return err
+	}
+	if localPath(pv) == "" {
+		return nil
+	}
+	dir, err := x.folder(ctx, pv)
+	if err != nil {
 		return err
 	}
 	m := old.resolved()

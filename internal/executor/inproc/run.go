@@ -13,36 +13,41 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
-// stopTimeout bounds how long a run waits for its torrent to stop. The engine
-// needs far less, unless a volume hangs.
-const stopTimeout = time.Minute
-
 // run is one download from Ensure to Stop. A goroutine of its own carries it;
 // what others ask for lies in the fields under mu.
 type run struct {
 	x        *Executor
 	id       download.ID
 	cancel   context.CancelFunc
-	done     chan struct{}
+	done     chan struct{} // Closed when nothing of it runs any more.
 	progress atomic.Pointer[download.Progress]
 
-	mu   sync.Mutex
-	want download.Request
-	meta *metainfo.Metainfo // nil until resolved.
-	news chan struct{}      // Capacity 1; a token when want has changed.
+	mu      sync.Mutex
+	want    download.Request   // Its tokens are the last ones that were not empty.
+	meta    *metainfo.Metainfo // nil until resolved.
+	news    chan struct{}      // Capacity 1; a token when want has changed. Sent to under mu.
+	ended   bool               // It has come to its end by itself, and takes nothing in any more.
+	stopped bool               // It was told to stop.
 
 	verified string // The last VerifyToken that was acted on; the goroutine's own.
 }
 
-// start begins a run once after, if it is not nil, is closed.
-func (x *Executor) start(id download.ID, r download.Request, after <-chan struct{}) *run {
+// start begins a run of r that takes the place of old, if there is one, as
+// soon as nothing of that runs any more.
+func (x *Executor) start(id download.ID, r download.Request, old *run) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &run{x: x, id: id, cancel: cancel, done: make(chan struct{}), want: r, news: make(chan struct{}, 1)}
 	run.publish(download.Progress{State: download.StateResolving, BytesUploaded: r.BytesUploaded})
+	if old != nil {
+		old.stop()
+		if before := old.wanted(); reflect.DeepEqual(before.Source, r.Source) && before.InfoHash == r.InfoHash {
+			run.meta = old.resolved()
+		}
+	}
 	go func() {
 		defer close(run.done)
-		if after != nil {
-			<-after
+		if old != nil {
+			<-old.done
 		}
 		run.carry(ctx)
 	}()
@@ -66,34 +71,75 @@ func (r *run) resolved() *metainfo.Metainfo {
 	return r.meta
 }
 
-// canBecome says whether a running download can turn into next: everything
-// but what the engine takes while it runs has to be the same.
-func (r *run) canBecome(next download.Request) bool {
-	select {
-	case <-r.done:
+// stop has the run end as soon as it can.
+func (r *run) stop() {
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
+	r.cancel()
+}
+
+// become turns a run that is under way into one of next, and returns false if
+// that takes another run.
+func (r *run) become(next download.Request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped || r.ended || !reflect.DeepEqual(fixed(r.want), fixed(next)) {
 		return false
+	}
+	next = keepTokens(r.want, next)
+	if reflect.DeepEqual(r.want, next) {
+		return true
+	}
+	r.want = next
+	select {
+	case r.news <- struct{}{}:
 	default:
 	}
-	return !r.mayPass() && reflect.DeepEqual(fixed(r.wanted()), fixed(next))
+	return true
+}
+
+// settled says that a run has ended with nothing left to do for next: it is
+// complete, or it has failed and neither time nor next makes a difference.
+func (r *run) settled(next download.Request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next = keepTokens(r.want, next)
+	p := r.progress.Load()
+	if p.State != download.StateFailed {
+		next.RetryToken = r.want.RetryToken // There is nothing to try again.
+	} else if !p.Err.Permanent {
+		return false
+	}
+	return r.ended && !r.stopped && reflect.DeepEqual(r.want, next)
+}
+
+// end ends the run, unless there is news.
+func (r *run) end() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = len(r.news) == 0
+	return r.ended
 }
 
 // fixed returns what of a request can't change while a torrent runs.
 func fixed(r download.Request) download.Request {
 	return download.Request{
 		Source: r.Source, ResolveOnly: r.ResolveOnly, InfoHash: r.InfoHash, Volume: r.Volume,
-		Preallocate: r.Preallocate, RetryToken: r.RetryToken,
+		Preallocate: r.Preallocate,
 	}
 }
 
-// become replaces what is wanted.
-func (r *run) become(next download.Request) {
-	r.mu.Lock()
-	r.want = next
-	r.mu.Unlock()
-	select {
-	case r.news <- struct{}{}:
-	default:
+// keepTokens returns next with the tokens of last where it has none: an empty
+// token asks for nothing, and the one before it remains the last.
+func keepTokens(last, next download.Request) download.Request {
+	if next.RetryToken == "" {
+		next.RetryToken = last.RetryToken
 	}
+	if next.VerifyToken == "" {
+		next.VerifyToken = last.VerifyToken
+	}
+	return next
 }
 
 // carry runs the download until it has ended for good, failed, or ctx ends. A
@@ -102,38 +148,36 @@ func (r *run) become(next download.Request) {
 func (r *run) carry(ctx context.Context) {
 	for {
 		err := r.attempt(ctx)
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return
 		}
 		var f *download.Failure
-		if !errors.As(err, &f) {
+		if err != nil && !errors.As(err, &f) {
 			f = fail(download.ReasonInternalError, "%v", err)
 		}
-		p := *r.progress.Load()
-		if p.Err = f; !waiting(f) {
-			p.State = download.StateFailed
-			r.publish(p)
+		switch {
+		case f != nil && waiting(f):
+			r.publishStill(download.StateWaiting, f)
+			select {
+			case <-ctx.Done():
+			case <-time.After(claimPoll):
+			}
+		case r.end():
+			if f != nil {
+				r.publishStill(download.StateFailed, f)
+			}
 			return
-		}
-		p.State = download.StateWaiting
-		r.publish(p)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(claimPoll):
 		}
 	}
 }
 
-// mayPass says that the run has failed for a reason that may pass by itself.
-func (r *run) mayPass() bool {
-	p := r.progress.Load()
-	return p.State == download.StateFailed && p.Err != nil && !p.Err.Permanent
-}
-
 // attempt resolves the metainfo, finds the volume, and runs the torrent to its
-// end. nil means that nothing is left to do.
+// end. nil means that nothing is left to do, unless there is news.
 func (r *run) attempt(ctx context.Context) error {
+	select {
+	case <-r.news:
+	default:
+	}
 	want := r.wanted()
 	m := r.resolved()
 	if m == nil {
@@ -145,56 +189,50 @@ func (r *run) attempt(ctx context.Context) error {
 		r.meta = m
 		r.mu.Unlock()
 	}
-	p := *r.progress.Load()
-	p.State, p.Err, p.InfoHash, p.Name = download.StateWaiting, nil, m.InfoHash.String(), m.Info.Name
-	p.BytesTotal = m.Info.PayloadLength()
-	p.Pieces.Length, p.Pieces.Total = m.Info.PieceLength, m.Info.PieceCount()
-	r.publish(p)
 	if want.ResolveOnly {
+		r.publishStill(download.StateWaiting, nil)
 		return nil
 	}
-	dir, err := r.x.volume(ctx, r.id.Namespace, want.Volume.ClaimName)
+	pv, err := r.x.bound(ctx, r.id.Namespace, want.Volume.ClaimName)
 	if err != nil {
 		return err
 	}
+	dir, err := r.x.folder(ctx, pv)
+	if err != nil {
+		return err
+	}
+	return r.download(ctx, want, m, dir)
+}
+
+// download runs the torrent in dir until it ends or ctx does.
+func (r *run) download(ctx context.Context, want download.Request, m *metainfo.Metainfo, dir string) error {
+	verify := want.VerifyToken != "" && want.VerifyToken != r.verified
 	t, err := r.x.cfg.Engine.Add(engine.Spec{
 		Metainfo: m, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
 		Trackers: want.Trackers, Peers: want.Peers, Seeding: want.Seeding, Limits: want.Limits,
-		Preallocate: want.Preallocate, Verify: r.toVerify(want), StallTimeout: want.StallTimeout,
+		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
 	})
 	if errors.Is(err, engine.ErrDuplicate) {
-		return fail(download.ReasonPathConflict, "another download already writes the same torrent to this place; delete one of the two, or give this one another path")
+		return fail(download.ReasonPathConflict, "another download already writes the same torrent to this place; delete one of the two, or create this one again with another path")
 	} else if err != nil {
 		return err
 	}
+	r.verified = want.VerifyToken
 	return r.follow(ctx, t)
 }
 
-// toVerify says, once for each new token, that a re-check is wanted.
-func (r *run) toVerify(want download.Request) bool {
-	if want.VerifyToken == "" || want.VerifyToken == r.verified {
-		return false
-	}
-	r.verified = want.VerifyToken
-	return true
-}
-
-// follow passes the torrent's progress on and what is wanted to it, until it
-// ends or ctx does.
+// follow passes the torrent's progress on and what is wanted to it, until
+// nothing of it runs any more, because it ended or because ctx did.
 func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
+	news, late := r.news, false
 	for {
 		r.publish(*t.Progress())
 		select {
 		case <-t.Changed():
-		case <-r.news:
-			next := r.wanted()
-			t.Update(engine.Update{
-				Trackers: next.Trackers, Peers: next.Peers, Seeding: next.Seeding,
-				Limits: next.Limits, StallTimeout: next.StallTimeout,
-			})
-			if r.toVerify(next) {
-				t.Verify()
+		case <-news:
+			if late = !r.update(t); late {
+				news = nil // It goes to the torrent's successor.
 			}
 		case <-t.Done():
 			p := t.Progress()
@@ -202,14 +240,40 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 			if p.State == download.StateFailed {
 				return p.Err
 			}
+			if late {
+				r.tellAgain()
+			}
 			return nil
 		case <-ctx.Done():
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-			defer cancel()
-			err := t.Stop(stop)
-			r.publish(*t.Progress())
-			return err
+			// However long it takes: whoever comes next must find nothing running.
+			return t.Stop(context.WithoutCancel(ctx))
 		}
+	}
+}
+
+// update makes the torrent what is wanted now. It returns false if the torrent
+// is ending, and does not take all of it.
+func (r *run) update(t *engine.Torrent) bool {
+	next := r.wanted()
+	taken := t.Update(engine.Update{
+		Trackers: next.Trackers, Peers: next.Peers, Seeding: next.Seeding,
+		Limits: next.Limits, StallTimeout: next.StallTimeout,
+	})
+	if taken && next.VerifyToken != r.verified {
+		if taken = t.Verify(); taken {
+			r.verified = next.VerifyToken
+		}
+	}
+	return taken
+}
+
+// tellAgain makes what is wanted news once more.
+func (r *run) tellAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case r.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -218,4 +282,16 @@ func (r *run) publish(p download.Progress) {
 	p.At, p.NodeName = time.Now(), r.x.cfg.NodeName
 	r.progress.Store(&p)
 	r.x.wake(r.id)
+}
+
+// publishStill shows a download of which nothing moves, and why.
+func (r *run) publishStill(s download.State, why *download.Failure) {
+	p := *r.progress.Load()
+	p.State, p.Err = s, why
+	if m := r.resolved(); m != nil {
+		p.InfoHash, p.Name = m.InfoHash.String(), m.Info.Name
+		p.BytesTotal = m.Info.PayloadLength()
+		p.Pieces.Length, p.Pieces.Total = m.Info.PieceLength, m.Info.PieceCount()
+	}
+	r.publish(p)
 }
