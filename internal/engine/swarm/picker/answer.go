@@ -49,7 +49,7 @@ func (p *Picker) Lost(id ID, b Block) {
 }
 
 // Late says that the peer should have sent a block by now. Others may be asked
-// for it; that it comes after all is not excluded.
+// for it and for the rest of its piece; that it comes after all is not excluded.
 func (p *Picker) Late(id ID, b Block) {
 	pc := p.begun[b.Piece]
 	if pc == nil {
@@ -61,6 +61,9 @@ func (p *Picker) Late(id ID, b Block) {
 	} else if k := pc.find(b.Index, id); k >= 0 {
 		pc.drop(k)
 		pc.add(request{block: b.Index, id: id, late: true})
+	}
+	if pc.owner == id {
+		pc.owner = Nobody
 	}
 	p.settle(pc)
 }
