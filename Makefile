@@ -37,7 +37,7 @@ endif
 
 .PHONY: interop
 interop: build ## Exchange torrents with transmission, aria2 and libtorrent, in both directions.
-	$(GO) test -tags interop -count 1 -timeout 40m ./test/interop/...
+	$(GO) test -tags interop -count 1 -timeout 40m -v ./test/interop/...
 
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.

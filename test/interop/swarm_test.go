@@ -14,21 +14,23 @@ import (
 
 // The pieces of a torrent have to go around: what each leecher gets from
 // others, the seed needs not send. A client that asks the seed for all of it
-// would make it send eight copies.
+// would make it send eight copies. The seed is the slowest of them, as where
+// it matters; without a limit it would be done before they are connected to
+// each other.
 func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 	const (
 		leechers = 8
 		copies   = 2.5 // That the seed may send at most.
-		limit    = 3 * time.Minute
+		timeout  = 3 * time.Minute
 	)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("not done within %s", limit))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, fmt.Errorf("not done within %s", timeout))
 	defer cancel()
 	c := content{"dataset", map[string]int{"a/first": 15<<20 + 4321, "a/second": 9 << 20, "third": 8<<20 - 1}}
 	from := t.TempDir()
 	c.write(t, from)
 	torrent := filepath.Join(t.TempDir(), "dataset.torrent")
 	createTorrent(t, torrent, filepath.Join(from, c.name), 256<<10, startTracker(ctx, t))
-	seed := startDownload(t, "seed", torrent, from, "--seed")
+	seed := startDownload(t, "seed", torrent, from, "--seed", "--limit-up", "4MiB")
 	awaitState(ctx, t, seed, download.StateSeeding)
 	var dirs []string
 	var others []*process
