@@ -113,7 +113,7 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"tracker --interval 0s", "from 1s to 24h"},
 		{"tracker --interval 25h", "from 1s to 24h"},
 		{"tracker --listen nowhere", "is no address"},
-		{"download", "one .torrent FILE"},
+		{"download", "one .torrent FILE or more"},
 		{"download x --port 70000", "--port"},
 		{"download x --max-peers -1", "must not be negative"},
 		{"download x --seed-ratio -1", "must not be negative"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,10 +37,11 @@ type downloadFlags struct {
 func newDownload() *cobra.Command {
 	var f downloadFlags
 	cmd := &cobra.Command{
-		Use:   "download FILE",
-		Short: "Download what a .torrent file describes",
-		Long: `Download what a .torrent file describes into a folder, and verify all of it.
-FILE may be - for standard input.
+		Use:   "download FILE...",
+		Short: "Download what .torrent files describe",
+		Long: `Download what .torrent files describe into a folder, and verify all of it.
+FILE may be - for standard input. Several are downloaded at once; then the exit
+code is that of the first that failed.
 
 Ctrl-C stops it, and the same command goes on where it was; what is in the
 folder already is used where it is right. A second Ctrl-C ends it at once,
@@ -50,8 +52,13 @@ seconds and for each change; with --json it is one JSON object a line.
 ` + exitHelp,
 		Example: `  torrent-operator download debian.torrent --output /data
   torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB`,
-		Args: exactly(1, "one .torrent FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runDownload(cmd, args[0], f) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(cmd, errors.New("it takes one .torrent FILE or more, and none was given"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runDownload(cmd, args, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", ".", "folder that receives the files; it must exist")
@@ -70,11 +77,11 @@ seconds and for each change; with --json it is one JSON object a line.
 	return cmd
 }
 
-func runDownload(cmd *cobra.Command, file string, f downloadFlags) error {
+func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	if err := f.check(); err != nil {
 		return usageError(cmd, err)
 	}
-	m, err := readTorrent(cmd, file)
+	torrents, err := readTorrents(cmd, files)
 	if err != nil {
 		return err
 	}
@@ -88,13 +95,27 @@ func runDownload(cmd *cobra.Command, file string, f downloadFlags) error {
 	if err != nil {
 		return startError(f.port, err)
 	}
-	t, err := e.Add(f.spec(m))
-	if err == nil {
-		err = watch(cmd.Context(), t, newView(cmd, f.asJSON))
-	}
+	err = downloadAll(cmd, e, torrents, f)
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
 	return errors.Join(err, e.Close(ctx))
+}
+
+// downloadAll downloads all torrents at once and shows how it goes.
+func downloadAll(cmd *cobra.Command, e *engine.Engine, torrents []*metainfo.Metainfo, f downloadFlags) error {
+	running, errs := make([]*engine.Torrent, len(torrents)), make([]error, len(torrents))
+	for i, m := range torrents {
+		var err error
+		if running[i], err = e.Add(f.spec(m)); err != nil {
+			return err
+		}
+	}
+	var all sync.WaitGroup
+	for i, v := range newViews(cmd, f.asJSON, torrents) {
+		all.Go(func() { errs[i] = watch(cmd.Context(), running[i], v) })
+	}
+	all.Wait()
+	return outcome(torrents, errs)
 }
 
 // check finds what is wrong with the flags.

@@ -17,10 +17,11 @@ const redrawEvery = 100 * time.Millisecond
 
 // screen is the last lines of a terminal, drawn again and again in place.
 type screen struct {
-	out   io.Writer
-	style termui.Style
-	width func() int
-	lines int // Drawn last time.
+	out    io.Writer
+	style  termui.Style
+	width  func() int
+	height func() int
+	lines  int // Drawn last time.
 }
 
 // newScreen returns the screen that w is, or nil when w is no terminal, or one
@@ -30,12 +31,18 @@ func newScreen(w io.Writer) *screen {
 	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	return &screen{out: f, style: styleOf(os.Getenv), width: func() int {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
+	size := func() (w, h int) {
+		w, h, err := term.GetSize(int(f.Fd()))
+		if err != nil || w <= 0 || h <= 0 {
+			return 80, 24
 		}
-		return 80
-	}}
+		return w, h
+	}
+	return &screen{
+		out: f, style: styleOf(os.Getenv),
+		width:  func() int { w, _ := size(); return w },
+		height: func() int { _, h := size(); return h },
+	}
 }
 
 // styleOf reads from the environment what a terminal is able to show.

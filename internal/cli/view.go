@@ -58,6 +58,7 @@ const calm = 10 * time.Second
 // then in between.
 type lineView struct {
 	out   io.Writer
+	name  string // Put before each line, if several downloads take turns.
 	state download.State
 	cause string
 	wrote time.Time
@@ -83,7 +84,7 @@ func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 		return
 	}
 	v.state, v.cause, v.wrote, v.text = p.State, cause, p.At, line
-	fmt.Fprintln(v.out, line)
+	fmt.Fprintln(v.out, v.name+line)
 }
 
 // jsonView writes each snapshot as one JSON object on a line.

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/termui"
+)
+
+// readTorrents reads all files before anything begins. None may describe the
+// same torrent as another.
+func readTorrents(cmd *cobra.Command, files []string) ([]*metainfo.Metainfo, error) {
+	torrents, from := make([]*metainfo.Metainfo, len(files)), map[metainfo.Hash]string{}
+	for i, file := range files {
+		m, err := readTorrent(cmd, file)
+		if err != nil {
+			return nil, err
+		}
+		if same, ok := from[m.InfoHash]; ok {
+			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, file))
+		}
+		torrents[i], from[m.InfoHash] = m, file
+	}
+	return torrents, nil
+}
+
+// maxTold is how many failures are told at the end; the rest is counted.
+const maxTold = 3
+
+// outcome makes one error of those of all downloads, with the code of the
+// first that failed. That some were stopped matters only if none failed.
+func outcome(torrents []*metainfo.Metainfo, errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	var told []string
+	failed, stopped, code := 0, 0, exitStopped
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			continue
+		case codeOf(err) == exitStopped:
+			stopped++
+			continue
+		case failed == 0:
+			code = codeOf(err)
+		}
+		if failed++; failed <= maxTold {
+			told = append(told, fmt.Sprintf("%s: %v", termui.Clean(torrents[i].Info.Name), err))
+		}
+	}
+	switch {
+	case failed > maxTold:
+		return fail(code, "%d of %d downloads failed: %s; and %d more", failed, len(errs), strings.Join(told, "; "), failed-maxTold)
+	case failed > 0:
+		return fail(code, "%d of %d downloads failed: %s", failed, len(errs), strings.Join(told, "; "))
+	case stopped > 0:
+		return fail(code, "%d of %d downloads were stopped before they were done; the same command goes on from there", stopped, len(errs))
+	}
+	return nil
+}
+
+// newViews returns a view for each of several downloads.
+func newViews(cmd *cobra.Command, asJSON bool, torrents []*metainfo.Metainfo) []view {
+	if len(torrents) == 1 {
+		return []view{newView(cmd, asJSON)}
+	}
+	out, lock, views := cmd.OutOrStdout(), &sync.Mutex{}, make([]view, len(torrents))
+	b := &board{screen: newScreen(out), rows: make([]*download.Progress, len(torrents)), running: len(torrents)}
+	for i, m := range torrents {
+		switch {
+		case asJSON:
+			views[i] = shared{lock, &jsonView{out: json.NewEncoder(out)}}
+		case b.screen != nil:
+			views[i] = shared{lock, &rowView{b, i}}
+		default:
+			views[i] = shared{lock, &lineView{out: out, name: termui.Clean(m.Info.Name) + ": "}}
+		}
+	}
+	return views
+}
+
+// shared is one of several views of one output, which take turns.
+type shared struct {
+	lock *sync.Mutex
+	view
+}
+
+func (v shared) show(p *download.Progress, peers []engine.PeerInfo, last bool) {
+	v.lock.Lock()
+	defer v.lock.Unlock()
+	v.view.show(p, peers, last)
+}
+
+// board shows several downloads on a terminal: a row for each of them, as far
+// as there is room, and one for all.
+type board struct {
+	screen  *screen
+	rows    []*download.Progress // The last snapshots; nil before there is one.
+	running int
+	drawn   time.Time
+}
+
+// rowView is the view of one row of a board.
+type rowView struct {
+	*board
+	row int
+}
+
+func (v *rowView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
+	v.rows[v.row] = p
+	if last {
+		v.running--
+	}
+	if v.running > 0 && p.At.Sub(v.drawn) < redrawEvery {
+		return
+	}
+	v.drawn = p.At
+	v.draw()
+}
+
+func (b *board) draw() {
+	s := b.screen
+	w := max(1, s.width()-1)
+	rows := slices.DeleteFunc(slices.Clone(b.rows), func(p *download.Progress) bool { return p == nil })
+	all := sum(rows)
+	all.State = fmt.Sprintf("%d of %d running", b.running, len(b.rows))
+	slices.SortStableFunc(rows, func(p, q *download.Progress) int { return cmp.Compare(rank(p.State), rank(q.State)) })
+	var lines []string
+	room := max(1, s.height()-2) // One row is for all, and the cursor stands below it.
+	hidden := 0
+	if len(rows) > room {
+		hidden = len(rows) - room + 1
+	}
+	for _, p := range rows[:len(rows)-hidden] {
+		lines = append(lines, row(s.style, w, p))
+	}
+	if hidden > 0 {
+		lines = append(lines, termui.Fit(s.style, fmt.Sprintf("and %d more", hidden), w))
+	}
+	s.draw(append(lines, termui.Line(s.style, w, all))...)
+}
+
+// rank puts downloads that move before those that do not, and those before
+// the ones that are over.
+func rank(s download.State) int {
+	switch s {
+	case download.StateDownloading, download.StateFinishing:
+		return 0
+	case download.StateSeeding, download.StateComplete:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// minRow is how many columns a row needs for more than a name.
+const minRow = 30
+
+// row is a download on one line: its name, a bar, and figures.
+func row(style termui.Style, w int, p *download.Progress) string {
+	if w < minRow {
+		return termui.Fit(style, p.Name, w)
+	}
+	name := termui.Fit(style, p.Name, w/3)
+	name += strings.Repeat(" ", w/3-termui.Columns(name))
+	return name + " " + termui.Bar(style, w/4, p.BytesVerified, p.BytesTotal) + " " + termui.Line(style, w-w/3-w/4-2, transfer(p))
+}
+
+// sum adds up the figures of several downloads.
+func sum(rows []*download.Progress) (all termui.Transfer) {
+	for _, p := range rows {
+		all.Done, all.Total = all.Done+p.BytesVerified, all.Total+p.BytesTotal
+		all.Down, all.Up = all.Down+p.DownloadBytesPerSecond, all.Up+p.UploadBytesPerSecond
+		all.Peers, all.Seeds = all.Peers+p.Peers.Connected, all.Seeds+p.Peers.Seeds
+		all.Pieces, all.Pieced = all.Pieces+p.Pieces.Total, all.Pieced+p.Pieces.Verified
+	}
+	all.ETA = termui.ETA(all.Total-all.Done, all.Down)
+	return all
+}
