@@ -15,13 +15,13 @@ import (
 
 func erased(td *v1alpha1.TorrentDownload) { td.Spec.DeletionPolicy = v1alpha1.DeletionDelete }
 
-// running creates a download and lets it get somewhere.
-func (b *bench) running(name string, changes ...func(*v1alpha1.TorrentDownload)) download.ID {
+// running creates the download "a" and lets it get somewhere.
+func (b *bench) running(changes ...func(*v1alpha1.TorrentDownload)) download.ID {
 	b.Helper()
-	id := b.download(name, changes...)
+	id := b.download("a", changes...)
 	b.runs(id, "at first", anyhow)
 	b.fake.Set(id, snapshot(download.StateDownloading, 10))
-	b.stands(name, status.InProgressStatus, "Downloading")
+	b.stands("a", status.InProgressStatus, "Downloading")
 	return id
 }
 
@@ -42,7 +42,7 @@ func (b *bench) gone(id download.ID) download.Disposal {
 
 func TestRetainKeepsTheDataAndNeedsNoFinalizer(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a")
+	id := b.running()
 	if f := b.get("a").Finalizers; len(f) != 0 {
 		t.Errorf("finalizers %v", f)
 	}
@@ -54,7 +54,7 @@ func TestRetainKeepsTheDataAndNeedsNoFinalizer(t *testing.T) {
 
 func TestDeleteErasesBeforeTheObjectGoes(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	if f := b.get("a").Finalizers; !slices.Equal(f, []string{v1alpha1.Finalizer}) {
 		t.Errorf("finalizers %v", f)
 	}
@@ -72,7 +72,7 @@ func TestDeleteErasesBeforeTheObjectGoes(t *testing.T) {
 
 func TestFinalizerGoesWithThePolicy(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	b.change("a", func(td *v1alpha1.TorrentDownload) { td.Spec.DeletionPolicy = v1alpha1.DeletionRetain })
 	b.await("the finalizer is gone", func() bool { return len(b.get("a").Finalizers) == 0 })
 	b.stands("a", status.InProgressStatus, "Downloading")
@@ -84,14 +84,14 @@ func TestFinalizerGoesWithThePolicy(t *testing.T) {
 
 func TestCleanupThatFailsSaysSoAndCanBeSkipped(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	b.fake.Fail("Stop", errors.New("the volume hangs"))
 	b.remove(b.get("a"))
 	td := b.stands("a", status.TerminatingStatus, "Deleting")
 	b.says(td, v1alpha1.AnnotationSkipCleanup)
 	b.await("it is told", func() bool { return b.events("a")["CleanupFailed"] > 0 })
 
-	b.annotate("a", v1alpha1.AnnotationSkipCleanup, "true")
+	b.annotate(v1alpha1.AnnotationSkipCleanup, "true")
 	b.fake.Fail("Stop", nil)
 	b.gone(id)
 	b.await("it is told", func() bool { e := b.events("a"); return e["CleanupSkipped"]+e["DataErased"] == 1 })
@@ -99,8 +99,8 @@ func TestCleanupThatFailsSaysSoAndCanBeSkipped(t *testing.T) {
 
 func TestCleanupSkipped(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
-	b.annotate("a", v1alpha1.AnnotationSkipCleanup, "true")
+	id := b.running(erased)
+	b.annotate(v1alpha1.AnnotationSkipCleanup, "true")
 	b.remove(b.get("a"))
 	if b.gone(id) != download.Keep {
 		t.Error("the data was erased")
@@ -110,7 +110,7 @@ func TestCleanupSkipped(t *testing.T) {
 
 func TestClaimThatGoesTooLetsTheObjectGo(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	// A claim has a finalizer of its own, which nobody removes here.
 	b.remove(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: b.ns, Name: "datasets"}})
 	b.says(b.stands("a", status.InProgressStatus, "ClaimNotFound"), "being deleted")
@@ -124,7 +124,7 @@ func TestClaimThatGoesTooLetsTheObjectGo(t *testing.T) {
 
 func TestNamespaceThatGoesTooLetsTheObjectGo(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	b.remove(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.ns}})
 	b.remove(b.get("a"))
 	if b.gone(id) != download.Keep {
@@ -134,7 +134,7 @@ func TestNamespaceThatGoesTooLetsTheObjectGo(t *testing.T) {
 
 func TestSuspendedDownloadIsErasedToo(t *testing.T) {
 	b := newBench(t)
-	id := b.running("a", erased)
+	id := b.running(erased)
 	yes := true
 	b.change("a", func(td *v1alpha1.TorrentDownload) { td.Spec.Suspend = &yes })
 	b.stands("a", status.InProgressStatus, "Suspended")

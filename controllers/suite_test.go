@@ -258,10 +258,10 @@ func (b *bench) change(name string, f func(*v1alpha1.TorrentDownload)) {
 	}
 }
 
-// annotate sets an annotation.
-func (b *bench) annotate(name, key, value string) {
+// annotate sets an annotation of the download "a".
+func (b *bench) annotate(key, value string) {
 	b.Helper()
-	b.change(name, func(td *v1alpha1.TorrentDownload) { metav1.SetMetaDataAnnotation(&td.ObjectMeta, key, value) })
+	b.change("a", func(td *v1alpha1.TorrentDownload) { metav1.SetMetaDataAnnotation(&td.ObjectMeta, key, value) })
 }
 
 // remove deletes an object.

@@ -165,7 +165,7 @@ func TestRetryRequestedIsHandledOnce(t *testing.T) {
 	id := b.download("a")
 	b.fake.Set(id, failed("PathConflict", "There is something else.", true))
 	b.stands("a", status.FailedStatus, "PathConflict")
-	b.annotate("a", v1alpha1.AnnotationRetryRequestedAt, "2026-03-01T12:00:00Z")
+	b.annotate(v1alpha1.AnnotationRetryRequestedAt, "2026-03-01T12:00:00Z")
 	b.runs(id, "with the token", func(r download.Request) bool { return r.RetryToken == "2026-03-01T12:00:00Z" })
 	b.await("the status records it", func() bool { return b.get("a").Status.LastHandledRetryAt == "2026-03-01T12:00:00Z" })
 	b.fake.Set(id, snapshot(download.StateDownloading, 1))
@@ -177,7 +177,7 @@ func TestVerifyRequestedIsHandledOnce(t *testing.T) {
 	id := b.download("a")
 	b.fake.Set(id, snapshot(download.StateComplete, 1000))
 	b.stands("a", status.CurrentStatus, "Complete")
-	b.annotate("a", v1alpha1.AnnotationVerifyRequestedAt, "1")
+	b.annotate(v1alpha1.AnnotationVerifyRequestedAt, "1")
 	asked := func() (n int) {
 		for _, c := range b.fake.Calls() {
 			if c.Request.VerifyToken == "1" {

@@ -94,7 +94,7 @@ func (s *situation) completeness(c *board, st *v1alpha1.TorrentDownloadStatus, r
 	case r.standing == standsComplete:
 		st.CompletionTime = s.completedAt()
 		c.isTrue(v1alpha1.ConditionComplete, v1alpha1.ReasonComplete, completeMessage)
-	case s.wasComplete() && !(s.p != nil && (s.p.State == download.StateDownloading || s.p.State == download.StateStalled)):
+	case s.wasComplete() && !s.fetching():
 	default:
 		st.CompletionTime = nil
 		if p := st.Progress; p != nil && p.Percent == 100 { // From before, when it was complete.
@@ -103,6 +103,11 @@ func (s *situation) completeness(c *board, st *v1alpha1.TorrentDownloadStatus, r
 		}
 		c.isFalse(v1alpha1.ConditionComplete, v1alpha1.ReasonDownloading, "Not every piece is verified and durable yet.")
 	}
+}
+
+// fetching says that pieces are missing.
+func (s *situation) fetching() bool {
+	return s.p != nil && (s.p.State == download.StateDownloading || s.p.State == download.StateStalled)
 }
 
 func (s *situation) seeding(c *board, r ruling) {

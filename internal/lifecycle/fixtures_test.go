@@ -1,11 +1,11 @@
 package lifecycle
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -134,7 +134,7 @@ func (w *world) decide() Decision {
 	w.t.Helper()
 	before := w.td.DeepCopy()
 	d := Next(w.now, w.td, w.in, w.p)
-	if !equalObjects(before, w.td) {
+	if !reflect.DeepEqual(before, w.td) {
 		w.t.Errorf("Next changed the object that it was given")
 	}
 	if d.Run != nil && d.Stop != nil {
@@ -146,12 +146,6 @@ func (w *world) decide() Decision {
 	w.td.Status, w.in.Memory = d.Status, d.Memory
 	w.lawful()
 	return d
-}
-
-func equalObjects(a, b *v1alpha1.TorrentDownload) bool {
-	x, errX := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
-	y, errY := runtime.DefaultUnstructuredConverter.ToUnstructured(b)
-	return errX == nil && errY == nil && equality.Semantic.DeepEqual(x, y)
 }
 
 // lawful checks what holds of every status that was ever decided.

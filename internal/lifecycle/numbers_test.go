@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestPieceMapIsABitfieldUpTo8192Pieces(t *testing.T) {
 	if text, encoding := pieceMap(big, 8192); len(text) != 1368 || encoding != v1alpha1.PieceMapBitfield {
 		t.Errorf("8,192 pieces are %d bytes as %s", len(text), encoding)
 	}
-	if text, encoding := pieceMap(append(big, 0), 8193); len(text) != 256 || encoding != v1alpha1.PieceMapBuckets {
+	if text, encoding := pieceMap(slices.Concat(big, []byte{0}), 8193); len(text) != 256 || encoding != v1alpha1.PieceMapBuckets {
 		t.Errorf("8,193 pieces are %d bytes as %s", len(text), encoding)
 	}
 }

@@ -145,8 +145,8 @@ func TestFailureThatMayPassIsTriedAgainWithBackoff(t *testing.T) {
 		return with(snapshot(download.StateFailed, 420), failure("VolumeError", false))
 	}
 	w.sees(broken())
-	for attempt, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-		want *= time.Second
+	for attempt, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		d := w.decide()
 		w.stands(status.InProgressStatus, "Retrying")
 		if d.Run != nil || d.Recheck < want || d.Recheck > want+want/10 {

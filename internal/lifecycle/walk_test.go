@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -42,14 +43,10 @@ func (w *world) disturb(random *rand.Rand) {
 	default:
 		w.sees(anySnapshot(random))
 	}
-	if !equalSpecs(before, *spec) {
+	if !reflect.DeepEqual(before, *spec) {
 		w.td.Generation++
 	}
 	w.after(time.Duration(random.IntN(100)) * time.Second)
-}
-
-func equalSpecs(a, b v1alpha1.TorrentDownloadSpec) bool {
-	return equalObjects(&v1alpha1.TorrentDownload{Spec: a}, &v1alpha1.TorrentDownload{Spec: b})
 }
 
 // anySnapshot is one of any state, with or without metadata and a failure.
@@ -73,7 +70,7 @@ func anySnapshot(random *rand.Rand) *download.Progress {
 // TestWhateverHappensTheRulesHold walks at random, and after each step checks
 // what no decision may break; decide itself checks the conditions.
 func TestWhateverHappensTheRulesHold(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		w := fresh(t)
 		for range 60 {
