@@ -13,15 +13,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
 // client is a BitTorrent program in both of its roles.
 type client struct {
 	name string
 	// seed starts to serve the torrent from dir, where its content is.
-	seed func(t *testing.T, torrent, dir string) *process
+	seed func(ctx context.Context, t *testing.T, torrent, dir string) *process
 	// leech starts to download the torrent into dir.
-	leech func(t *testing.T, torrent, dir string) transfer
+	leech func(ctx context.Context, t *testing.T, torrent, dir string) transfer
 	// dialed is set for a client that connects to no address of loopback that
 	// it has from a tracker, and so has to be connected to.
 	dialed bool
@@ -44,10 +46,14 @@ func untilExit(p *process) transfer { return transfer{p, p.wait} }
 var torrentOperator = client{
 	name: "torrent-operator",
 	pads: true,
-	seed: func(t *testing.T, torrent, dir string) *process {
-		return startDownload(t, "torrent-operator", torrent, dir, "--seed")
+	seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
+		seed := startDownload(t, "torrent-operator", torrent, dir, "--seed")
+		// It serves before that already, but what it has is not synced yet, so
+		// stopping it would be an interruption.
+		awaitState(ctx, t, seed, download.StateSeeding)
+		return seed
 	},
-	leech: func(t *testing.T, torrent, dir string) transfer {
+	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
 		return untilExit(startDownload(t, "torrent-operator", torrent, dir))
 	},
 }
@@ -60,10 +66,10 @@ const (
 var libtorrentClient = client{
 	name: "libtorrent",
 	pads: true,
-	seed: func(t *testing.T, torrent, dir string) *process {
+	seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
 		return startLibtorrent(t, "seed", torrent, dir)
 	},
-	leech: func(t *testing.T, torrent, dir string) transfer {
+	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
 		return untilExit(startLibtorrent(t, "leech", torrent, dir))
 	},
 }
@@ -74,10 +80,10 @@ func startLibtorrent(t *testing.T, role, torrent, dir string) *process {
 
 var aria2 = client{
 	name: "aria2",
-	seed: func(t *testing.T, torrent, dir string) *process {
+	seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
 		return startAria2(t, torrent, dir, "--check-integrity=true", "--seed-ratio=0.0")
 	},
-	leech: func(t *testing.T, torrent, dir string) transfer {
+	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
 		return untilExit(startAria2(t, torrent, dir, "--seed-time=0"))
 	},
 }
@@ -94,8 +100,8 @@ func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 
 var transmission = client{
 	name: "transmission",
-	seed: func(t *testing.T, torrent, dir string) *process {
-		return startTransmission(t, torrent, dir).process
+	seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
+		return startTransmission(ctx, t, torrent, dir).process
 	},
 	leech:      startTransmission,
 	dialed:     true,
@@ -104,7 +110,7 @@ var transmission = client{
 
 // startTransmission starts a daemon that knows one torrent, and looks after
 // what is in dir already.
-func startTransmission(t *testing.T, torrent, dir string) transfer {
+func startTransmission(ctx context.Context, t *testing.T, torrent, dir string) transfer {
 	rpc, config := freePort(t), t.TempDir()
 	settings, err := json.Marshal(map[string]any{
 		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
@@ -121,11 +127,11 @@ func startTransmission(t *testing.T, torrent, dir string) transfer {
 	}
 	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config))
 	remote := &transmissionRPC{url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
-	err = await(t.Context(), "transmission to answer", func() (bool, error) {
-		return remote.call(t.Context(), "session-get", nil, nil) == nil, nil
+	err = await(ctx, "transmission to answer", func() (bool, error) {
+		return remote.call(ctx, "session-get", nil, nil) == nil, nil
 	}, p)
 	if err == nil {
-		err = remote.call(t.Context(), "torrent-add", map[string]any{"filename": torrent, "download-dir": dir}, nil)
+		err = remote.call(ctx, "torrent-add", map[string]any{"filename": torrent, "download-dir": dir}, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

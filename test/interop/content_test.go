@@ -32,7 +32,7 @@ func (c content) write(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		b := make([]byte, c.files[file])
-		rng.Read(b) //nolint:errcheck // It never fails.
+		rng.Read(b)
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func TestSeedToAllClientsAtOnce(t *testing.T) {
 			tracker.awaitSeeds(ctx, t, seed)
 		}
 		dirs[i] = t.TempDir()
-		downs[i] = other.leech(t, torrent, dirs[i])
+		downs[i] = other.leech(ctx, t, torrent, dirs[i])
 		if other.dialed {
 			tracker.awaitLeechers(ctx, t, downs[i].process)
 		}

@@ -100,13 +100,13 @@ func exchange(t *testing.T, s sample, seeder, leecher client) {
 	var down transfer
 	if leecher.dialed {
 		// The seeder connects to those that it finds when it announces itself.
-		down = leecher.leech(t, torrent, to)
+		down = leecher.leech(ctx, t, torrent, to)
 		tracker.awaitLeechers(ctx, t, down.process)
-		seed = seeder.seed(t, torrent, from)
+		seed = seeder.seed(ctx, t, torrent, from)
 	} else {
-		seed = seeder.seed(t, torrent, from)
+		seed = seeder.seed(ctx, t, torrent, from)
 		tracker.awaitSeeds(ctx, t, seed)
-		down = leecher.leech(t, torrent, to)
+		down = leecher.leech(ctx, t, torrent, to)
 	}
 	if err := down.complete(ctx); err != nil {
 		t.Fatal(err)

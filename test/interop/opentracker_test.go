@@ -38,7 +38,7 @@ func announceURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/anno
 // serves only what is on its list.
 func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *openTracker {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "opentracker")
+	dir, err := os.MkdirTemp("", "opentracker") //nolint:usetesting // Other users may not enter what t.TempDir makes.
 	if err != nil {
 		t.Fatal(err)
 	}
