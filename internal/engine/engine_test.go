@@ -77,7 +77,7 @@ func (c content) write(t *testing.T, name string) string {
 		}
 		b := make([]byte, size)
 		rng := rand.NewChaCha8([32]byte{byte(len(file)), byte(size)})
-		rng.Read(b)
+		rng.Read(b) //nolint:errcheck // It never fails.
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -223,13 +223,13 @@ func TestStopAndResumeFetchesNothingTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := await(t, tor, "a third", func(p *download.Progress) bool { return p.BytesVerified > 1<<20 })
+	await(t, tor, "a third", func(p *download.Progress) bool { return p.BytesVerified > 1<<20 })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := tor.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	first = tor.Progress()
+	first := tor.Progress()
 	spec.Limits = download.Limits{}
 	tor, err = newTestEngine(t, Config{}).Add(spec)
 	if err != nil {

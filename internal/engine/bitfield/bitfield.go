@@ -57,7 +57,7 @@ func (f *Bitfield) IsFull() bool { return f.count == f.n }
 // index of a slice does.
 func (f *Bitfield) Has(i int) bool {
 	if i >= f.n {
-		panic(fmt.Sprintf("bitfield: index %d of %d", i, f.n)) //nolint:forbidigo // As an index of a slice does.
+		panic(fmt.Sprintf("bitfield: index %d of %d", i, f.n))
 	}
 	return f.bits[i>>3]&(0x80>>(i&7)) != 0
 }

@@ -9,8 +9,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 	"golang.org/x/sys/unix"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
 
 // failing makes operations on names with a suffix fail.
@@ -215,7 +216,7 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		if !errors.Is(got, want) || !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
-		if again := fault("do", "other", got); again != got {
+		if again := fault("do", "other", got); !errors.Is(again, got) || again.Error() != got.Error() {
 			t.Errorf("classified twice: %v", again)
 		}
 		if strings.Contains(got.Error(), "secret") || !strings.HasPrefix(got.Error(), `cannot write "some/file": `+err.Error()) {
@@ -247,7 +248,7 @@ func tmpfs(t *testing.T, size string) string {
 func TestTooSmallAVolumeIsToldBeforeTheFirstByte(t *testing.T) {
 	dir := tmpfs(t, "512k")
 	s := newSample(t, 1, 4*block.Size, part{"a", 1 << 20, ""})
-	d, _ := real(t)
+	d, _ := newRealDisk(t)
 	_, err := open(d, dir, s)
 	if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "needs 1048576 more bytes") {
 		t.Fatalf("got %v", err)
@@ -260,7 +261,7 @@ func TestTooSmallAVolumeIsToldBeforeTheFirstByte(t *testing.T) {
 func TestRealVolumeThatFillsUpIsToldAndGoesOnLater(t *testing.T) {
 	dir := tmpfs(t, "2m")
 	s := newSample(t, 1, 4*block.Size, part{"a", 1 << 20, ""})
-	d, _ := real(t)
+	d, _ := newRealDisk(t)
 	c, err := open(d, dir, s)
 	if err != nil {
 		t.Fatal(err)
@@ -295,7 +296,7 @@ func TestRealVolumeThatFillsUpIsToldAndGoesOnLater(t *testing.T) {
 func TestPreallocationTakesTheSpaceAtOnce(t *testing.T) {
 	dir := tmpfs(t, "4m")
 	s := newSample(t, 1, 4*block.Size, part{"a", 1 << 20, ""}, part{"b", 3000, ""})
-	d, _ := real(t)
+	d, _ := newRealDisk(t)
 	store, err := d.Open(t.Context(), Spec{Dir: dir, Info: s.Info, InfoHash: s.InfoHash, Preallocate: true, Done: func(Result) {}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -99,6 +99,11 @@ func (s *Store) hash(a *assembly) (ok bool, digests []uint64, err error) {
 // eachBlock calls see with the bytes of each block of a, in order.
 func (s *Store) eachBlock(a *assembly, see func([]byte)) error {
 	var buf []byte
+	defer func() {
+		if buf != nil {
+			s.disk.unbuffer(buf)
+		}
+	}()
 	for i := 0; i < len(a.blocks); {
 		if a.blocks[i].slot != nil {
 			see(a.bytes(i))
@@ -107,7 +112,6 @@ func (s *Store) eachBlock(a *assembly, see func([]byte)) error {
 		}
 		if buf == nil {
 			buf = s.disk.buffer()
-			defer s.disk.unbuffer(buf)
 		}
 		end := i
 		for end < len(a.blocks) && a.blocks[end].slot == nil && (end-i)*block.Size < len(buf) {

@@ -50,8 +50,8 @@ const (
 // replaced by a shorter one.
 const compactAt = 256 << 10
 
-// ErrNewerJournal: the resume state was written by a later version of this
-// program, so it can't be told what is safe to do.
+// ErrNewerJournal says that the resume state was written by a later version of
+// this program, so it can't be told what is safe to do.
 var ErrNewerJournal = errors.New("the resume state was written by a newer version; use that version, or remove the folder .torrent-operator to have the data checked")
 
 // errDamaged says that the journal's header can't be read.
@@ -217,11 +217,12 @@ func openJournal(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash
 	j := &journal{fs: fsys, folder: folder, hash: hash, pieces: info.PieceCount()}
 	c := newClaims(j.pieces)
 	stat, err := fsys.Lstat(j.name())
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return j, c, nil
-	} else if err != nil {
+	case err != nil:
 		return nil, nil, fault("look at", j.name(), err)
-	} else if !stat.Mode().IsRegular() {
+	case !stat.Mode().IsRegular():
 		return nil, nil, conflict(j.name(), "is not a file")
 	}
 	f, err := fsys.OpenFile(j.name(), os.O_RDWR, 0)

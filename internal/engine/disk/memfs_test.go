@@ -262,19 +262,6 @@ func (m *memFS) put(name string, data []byte) {
 	m.names[name] = &inode{data: append([]byte(nil), data...), mode: 0o644, mtime: m.clock}
 }
 
-// files lists all that exists and is not a state folder's.
-func (m *memFS) files() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []string
-	for name := range m.names {
-		if name != "." && !strings.HasPrefix(name, stateFolder) {
-			all = append(all, name)
-		}
-	}
-	return all
-}
-
 type memFile struct {
 	fs *memFS
 	n  *inode

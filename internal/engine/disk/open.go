@@ -62,7 +62,7 @@ func (s *Store) undo() {
 	if s.journal != nil {
 		s.journal.close()
 		if _, err := s.fs.Lstat(s.journal.name()); errors.Is(err, fs.ErrNotExist) {
-			removeState(s.fs, s.folder)
+			_ = removeState(s.fs, s.folder) // The error that led here is the one to tell.
 		}
 	}
 	s.lock.Close()

@@ -150,9 +150,9 @@ func TestFilesChangedBetweenRunsAreNoticed(t *testing.T) {
 
 func TestLockTellsWhoHasIt(t *testing.T) {
 	s := mixed(t, 1)
-	d, dir := real(t)
+	d, dir := newRealDisk(t)
 	c := openReal(t, d, dir, s)
-	d2, _ := real(t)
+	d2, _ := newRealDisk(t)
 	if _, err := open(d2, dir, s); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), `in use by "the first"`) {
 		t.Errorf("a second one: %v", err)
 	}
@@ -167,7 +167,7 @@ func TestNoLinkLeadsOutOfTheFolder(t *testing.T) {
 	s := mixed(t, 1)
 	outside := t.TempDir()
 	for _, name := range []string{"down", "down/load", "down/load/t", "down/load/t/sub", "down/load/t/a.bin", "down/load/" + stateFolder} {
-		d, dir := real(t)
+		d, dir := newRealDisk(t)
 		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestNoLinkLeadsOutOfTheFolder(t *testing.T) {
 			t.Fatalf("%s: something was made outside", name)
 		}
 	}
-	d, dir := real(t)
+	d, dir := newRealDisk(t)
 	if _, err := d.Open(t.Context(), Spec{Dir: dir, Path: "../x", Info: s.Info, InfoHash: s.InfoHash}, nil); err == nil {
 		t.Error("a path led out")
 	}
@@ -195,7 +195,7 @@ func TestEraseRemovesTheTorrentsOwnFilesAndNothingElse(t *testing.T) {
 	s := mixed(t, 1)
 	other := newSample(t, 2, block.Size, part{"other", 10, ""})
 	for _, opened := range []bool{false, true} {
-		d, dir := real(t)
+		d, dir := newRealDisk(t)
 		c, o := openReal(t, d, dir, s), openReal(t, d, dir, other)
 		c.fetchAll(t)
 		o.fetchAll(t)
@@ -215,11 +215,14 @@ func TestEraseRemovesTheTorrentsOwnFilesAndNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		var left []string
-		filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		err = filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
 			rel, _ := filepath.Rel(base, path)
 			left = append(left, strings.ReplaceAll(rel, other.InfoHash.String(), "OTHER"))
 			return err
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		want := ". .torrent-operator .torrent-operator/OTHER .torrent-operator/OTHER/journal .torrent-operator/OTHER/lock t t/other t/sub t/sub/mine"
 		if got := strings.Join(left, " "); got != want {
 			t.Errorf("open %v: left %s", opened, got)
@@ -252,7 +255,7 @@ func TestEraseWithoutAJournalRemovesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		// A download that could not begin leaves nothing to erase either.
-		d, _ := real(t)
+		d, _ := newRealDisk(t)
 		if _, err := d.Open(t.Context(), Spec{Dir: dir, Info: s.Info, InfoHash: s.InfoHash}, nil); !errors.Is(err, ErrConflict) {
 			t.Error(err)
 		}

@@ -101,7 +101,7 @@ func control(f File, call func(fd int) error) error {
 	var failed error
 	err = rc.Control(func(fd uintptr) {
 		for {
-			if failed = call(int(fd)); failed != unix.EINTR {
+			if failed = call(int(fd)); !errors.Is(failed, unix.EINTR) {
 				return
 			}
 		}

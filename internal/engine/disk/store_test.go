@@ -10,8 +10,8 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
 
-// real makes a disk of real files.
-func real(t *testing.T) (*Disk, string) {
+// newRealDisk makes a disk of real files.
+func newRealDisk(t *testing.T) (*Disk, string) {
 	d := New(Options{Pool: block.NewPool(1 << 20), Workers: 2})
 	t.Cleanup(d.Close)
 	return d, t.TempDir()
@@ -28,7 +28,7 @@ func openReal(t *testing.T, d *Disk, dir string, s *sample) *client {
 
 func TestPiecesEndUpInRealFiles(t *testing.T) {
 	s := mixed(t, 1)
-	d, dir := real(t)
+	d, dir := newRealDisk(t)
 	c := openReal(t, d, dir, s)
 	c.fetchAll(t)
 	if err := c.Sync(t.Context()); err != nil {

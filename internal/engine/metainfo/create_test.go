@@ -231,10 +231,10 @@ func TestCreateEndsWithItsContext(t *testing.T) {
 }
 
 func TestWhatCannotBeATorrentIsNamed(t *testing.T) {
-	fresh := func(make func(top string)) string {
+	fresh := func(fill func(top string)) string {
 		top := filepath.Join(t.TempDir(), "top")
 		write(t, top, "sub/file", content(10, 1))
-		make(top)
+		fill(top)
 		return top
 	}
 	must := func(err error) {

@@ -1,10 +1,10 @@
 package metainfo
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bencode"
 )
@@ -275,5 +275,5 @@ func number(key string, v bencode.Value, low, high int64) (int64, error) {
 // hasAttr says whether a file has an attribute (BEP 47).
 func hasAttr(attr bencode.Value, c byte) bool {
 	s, _ := attr.Bytes()
-	return strings.IndexByte(string(s), c) >= 0
+	return bytes.IndexByte(s, c) >= 0
 }

@@ -94,7 +94,7 @@ func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) 
 // below checks that path, with all symbolic links followed, lies under one of
 // the allowed roots.
 func (x *Executor) below(path, pv string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v; create it, or mount there what belongs there", pv, x.cfg.NodeName, err)
 	}
@@ -103,13 +103,13 @@ func (x *Executor) below(path, pv string) (string, error) {
 		if err != nil {
 			return false
 		}
-		rel, err := filepath.Rel(root, real)
+		rel, err := filepath.Rel(root, target)
 		return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 	}
 	if !slices.ContainsFunc(x.cfg.Roots, inside) {
-		return "", failForGood(download.ReasonVolumeDenied, "PersistentVolume %q lies at %s, which is below none of the folders that the operator may write to; an administrator can allow it with --local-volume-root", pv, real)
+		return "", failForGood(download.ReasonVolumeDenied, "PersistentVolume %q lies at %s, which is below none of the folders that the operator may write to; an administrator can allow it with --local-volume-root", pv, target)
 	}
-	return real, nil
+	return target, nil
 }
 
 // waiting says whether a failure is about a claim that may still come.

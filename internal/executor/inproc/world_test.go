@@ -262,7 +262,7 @@ func checkFailure(t *testing.T, f *download.Failure, reason string, permanent bo
 		t.Errorf("failed with %+v, want %s, permanent: %t", f, reason, permanent)
 	}
 	for _, word := range says {
-		if !bytes.Contains([]byte(f.Message), []byte(word)) {
+		if !strings.Contains(f.Message, word) {
 			t.Errorf("the message does not mention %q: %s", word, f.Message)
 		}
 	}

@@ -157,7 +157,7 @@ func TestTiesAreRandomFromTheSeed(t *testing.T) {
 	}
 	different := map[uint32]bool{}
 	for n := range uint64(20) {
-		if pick(n) != pick(n) {
+		if first, second := pick(n), pick(n); first != second {
 			t.Errorf("seed %d gave two answers", n)
 		}
 		different[pick(n)] = true
