@@ -51,7 +51,7 @@ func (s *situation) keepData() string {
 		return "claim " + claim + " does not exist any more"
 	case s.in.Claim.Deleting:
 		return "claim " + claim + " is being deleted too"
-	case s.td.Status.StartTime == nil:
+	case s.td.Status.StartTime == nil || !s.everResolved():
 		return "this download never wrote to it"
 	}
 	for i := range s.in.Rivals {
@@ -60,6 +60,12 @@ func (s *situation) keepData() string {
 		}
 	}
 	return ""
+}
+
+// everResolved says that it was known once which torrent it is: before, nothing
+// is written.
+func (s *situation) everResolved() bool {
+	return s.td.Status.InfoHash.V1 != "" || s.p != nil && s.p.InfoHash != ""
 }
 
 func (s *situation) deleting() bool { return !s.td.DeletionTimestamp.IsZero() }

@@ -174,6 +174,28 @@ func TestFailureThatMayPassIsTriedAgainWithBackoff(t *testing.T) {
 	}
 }
 
+func TestAnAttemptThatFailsAgainIsNoTransition(t *testing.T) {
+	w := fresh(t).downloading()
+	full := func() *download.Progress {
+		return with(snapshot(download.StateFailed, 420), failure("InsufficientSpace", false))
+	}
+	w.sees(full())
+	d := w.decide()
+	for range 3 {
+		w.after(d.Recheck).decide()
+		for _, p := range []*download.Progress{unresolved(download.StateResolving, nil), snapshot(download.StateChecking, 0), full()} {
+			d = w.sees(p).decide()
+			w.stands(status.FailedStatus, "InsufficientSpace")
+			if len(d.Events) > 0 {
+				t.Errorf("%s is told as %q", p.State, reasons(d.Events))
+			}
+		}
+	}
+	w.after(d.Recheck).decide()
+	w.sees(snapshot(download.StateDownloading, 420)).decide()
+	w.stands(status.InProgressStatus, "Downloading")
+}
+
 func TestChangedSpecIsTriedAtOnce(t *testing.T) {
 	w := fresh(t).downloading()
 	w.sees(with(snapshot(download.StateFailed, 420), failure("VolumeError", false))).decide()
@@ -306,6 +328,7 @@ func TestDeleteErasesOrLetsGo(t *testing.T) {
 		{"the claim is gone", func(w *world) { w.in.Claim = Claim{} }, "stop", "CleanupSkipped"},
 		{"the claim goes too", func(w *world) { w.in.Claim.Deleting = true }, "stop", "CleanupSkipped"},
 		{"it never wrote", func(w *world) { w.td.Status.StartTime = nil }, "stop", "CleanupSkipped"},
+		{"its torrent was never known", func(w *world) { w.td.Status.InfoHash, w.p = v1alpha1.InfoHash{}, nil }, "stop", "CleanupSkipped"},
 		{"another has the same files", func(w *world) { w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", InfoHash: hash}} }, "stop", "CleanupSkipped"},
 		{"another has other files", func(w *world) { w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", InfoHash: "ff"}} }, "erase", "Deleting DataErased"},
 		{"another has the same elsewhere", func(w *world) { w.in.Rivals = []Rival{{Name: "r", Path: "x", InfoHash: hash}} }, "erase", "Deleting DataErased"},

@@ -98,9 +98,11 @@ func unknown(s *situation) (ruling, bool) {
 }
 
 // starting leaves what was reported as it is while a download that has been
-// there before is opened again, so that conditions do not flap.
+// there before is opened again, so that conditions do not flap. After a
+// failure that includes its check: it may fail again for the same reason.
 func starting(s *situation) (ruling, bool) {
-	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting
+	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting ||
+		s.p.State == download.StateChecking && s.in.Memory.Attempts > 0
 	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" {
 		return ruling{}, false
 	}
