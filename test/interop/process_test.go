@@ -3,7 +3,6 @@ package interop
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -125,7 +124,7 @@ func await(ctx context.Context, what string, ok func() (bool, error), needed ...
 		for _, p := range needed {
 			select {
 			case <-p.exited:
-				return fmt.Errorf("waiting for %s: %s ended: %w", what, p.name, errors.Join(p.err))
+				return fmt.Errorf("waiting for %s: %s has ended: %s", what, p.name, p.cmd.ProcessState)
 			default:
 			}
 		}
