@@ -173,7 +173,7 @@ func (s *session) publishLast() {
 // state says what the session is doing and, if it gets nowhere, why.
 func (s *session) state(now time.Time, p *download.Progress, stats *swarm.Stats) (download.State, *download.Failure) {
 	switch {
-	case s.durable:
+	case s.durable && !s.atRest():
 		return download.StateSeeding, nil
 	case s.complete:
 		return download.StateFinishing, nil

@@ -115,6 +115,8 @@ func (s *session) begin(wake *time.Timer) {
 	if s.swarm.Have().IsFull() {
 		s.resumed = true
 		s.finish()
+	} else {
+		s.t.amend(func(p *download.Progress) { p.CompletedAt = time.Time{} })
 	}
 	s.publish(time.Now(), true)
 }
@@ -168,11 +170,11 @@ func (s *session) finish() {
 
 func (s *session) becomeDurable() {
 	s.durable = true
-	at := s.t.spec.CompletedAt
-	if at.IsZero() {
-		at = time.Now()
-	}
-	s.t.amend(func(p *download.Progress) { p.CompletedAt = at })
+	s.t.amend(func(p *download.Progress) {
+		if p.CompletedAt.IsZero() {
+			p.CompletedAt = s.store.Completed()
+		}
+	})
 	s.publish(time.Now(), true)
 	if !s.resumed {
 		s.trackers.Completed()
@@ -213,6 +215,9 @@ func (s *session) shutdown() error {
 	}()
 	s.work.Wait()
 	err := s.store.Close()
+	if err == nil && s.complete && !s.durable { // Close has synced what was left.
+		s.becomeDurable()
+	}
 	<-stopped
 	s.publishLast()
 	return err
