@@ -27,9 +27,10 @@ type links struct {
 
 // link is one connection of a session, and what its reader delivers to.
 type link struct {
-	s    *session
-	peer swarm.Peer
-	conn *peerconn.Conn
+	s     *session
+	peer  swarm.Peer
+	conn  *peerconn.Conn
+	lease []byte // Of the block that is arriving. The reader's.
 }
 
 func (ls *links) get(p swarm.Peer) *link {
@@ -72,14 +73,15 @@ func (ls *links) close() {
 
 // Claim implements [peerconn.Sink].
 func (l *link) Claim(index, begin, length uint32) []byte {
-	return l.s.store.Claim(index, begin, length)
+	l.lease = l.s.store.Claim(index, begin, length)
+	return l.lease
 }
 
 // Commit implements [peerconn.Sink].
-func (l *link) Commit(index, begin uint32) bool { return l.s.store.Commit(index, begin) }
+func (l *link) Commit(index, begin uint32) bool { return l.s.store.Commit(index, begin, l.lease) }
 
 // Abandon implements [peerconn.Sink].
-func (l *link) Abandon(index, begin uint32) { l.s.store.Abandon(index, begin) }
+func (l *link) Abandon(_, _ uint32) { l.s.store.Abandon(l.lease) }
 
 // Deliver implements [peerconn.Sink].
 func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) { l.s.inbox.deliver(l.peer, burst) }

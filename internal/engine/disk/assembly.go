@@ -9,11 +9,10 @@ import (
 type blockState uint8
 
 const (
-	missing  blockState = iota
-	leased              // A reader is writing into the slot.
-	held                // Received, in the slot.
-	spilling            // As held, and being written to its file.
-	spilled             // Received, in its file; no slot.
+	missing  blockState = iota // Not received; readers may be at it.
+	held                       // Received, in the slot.
+	spilling                   // As held, and being written to its file.
+	spilled                    // Received, in its file; no slot.
 )
 
 // place is where a block is: a slot of the pool, the file, or nowhere.
@@ -22,8 +21,8 @@ type place struct {
 	state blockState
 }
 
-// assembly is a piece that was begun and is not verified. It is a table of
-// slots, so only blocks that were received or are being received cost memory.
+// assembly is a piece of which something was received and that is not verified.
+// It is a table of slots, so only blocks that were received cost memory.
 // Its fields are guarded by Store.mu, except that while spilling the spiller,
 // and while finishing the worker, may read the slots that nobody else touches.
 type assembly struct {
@@ -31,9 +30,8 @@ type assembly struct {
 	size   int64
 	blocks []place
 
-	leased int // Blocks in state leased.
-	held   int // Blocks in state held.
-	done   int // Blocks held, spilling or spilled.
+	held int // Blocks in state held.
+	done int // Blocks held, spilling or spilled.
 
 	touched   uint64 // Disk.clock when a block was last claimed or committed.
 	spilling  bool   // Some blocks are in state spilling.
@@ -94,38 +92,27 @@ func (a *assembly) set(from, to blockState) (n int) {
 	return n
 }
 
-// assembly returns the assembly of a piece and the number of the block at
-// begin, or nil. It holds s.mu.
-func (s *Store) assembly(index, begin uint32) (*assembly, int) {
-	a := s.pieces[index]
-	if a == nil || int64(begin) >= a.size || begin%block.Size != 0 {
-		return nil, 0
-	}
-	return a, int(begin / block.Size)
-}
-
-// free gives a slot back. It holds s.mu.
-func (s *Store) free(p *place) {
-	s.disk.pool.Put(p.slot)
-	p.slot = nil
+// release gives a slot back. It holds s.mu.
+func (s *Store) release(slot []byte) {
+	s.disk.pool.Put(slot)
 	s.disk.progress.open()
 }
 
-// discard forgets all blocks of a piece but those that are leased, and the
-// piece if none is. It holds s.mu.
+// free gives the slot of a place back. It holds s.mu.
+func (s *Store) free(p *place) {
+	s.release(p.slot)
+	p.slot = nil
+}
+
+// discard forgets a piece and all of its blocks. It holds s.mu.
 func (s *Store) discard(a *assembly) {
 	for i := range a.blocks {
 		p := &a.blocks[i]
-		if p.state == leased {
-			continue
-		}
 		p.state = missing
 		if p.slot != nil {
 			s.free(p)
 		}
 	}
 	a.held, a.done = 0, 0
-	if a.leased == 0 {
-		delete(s.pieces, a.index)
-	}
+	delete(s.pieces, a.index)
 }

@@ -74,15 +74,15 @@ func BenchmarkClaim(b *testing.B) {
 		b.Fatal(err)
 	}
 	for p := range uint32(64) {
-		c.Claim(p, 63*block.Size, block.Size) // Begins the piece.
+		c.Commit(p, 63*block.Size, c.Claim(p, 63*block.Size, block.Size)) // Begins the piece.
 	}
 	b.SetBytes(block.Size)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := uint32(0); pb.Next(); i++ {
 			p, begin := i/63%64, i%63*block.Size
-			if c.Claim(p, begin, block.Size) != nil {
-				c.Abandon(p, begin)
+			if lease := c.Claim(p, begin, block.Size); lease != nil {
+				c.Abandon(lease)
 			}
 		}
 	})

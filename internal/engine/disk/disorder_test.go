@@ -130,7 +130,7 @@ func (x *disorder) restart() error {
 	return nil
 }
 
-// claim takes a lease of some block, of which nobody may have another.
+// claim takes a lease of some block, of which others may have one too.
 func (x *disorder) claim() error {
 	p := uint32(x.rnd.IntN(x.have.Len()))
 	if x.have.Has(int(p)) {
@@ -140,10 +140,7 @@ func (x *disorder) claim() error {
 	i := x.rnd.IntN(blockCount(size))
 	begin := uint32(i * block.Size)
 	buf := x.c.Claim(p, begin, uint32(min(block.Size, size-int64(begin))))
-	known := x.blocks[p] != nil && x.blocks[p].Has(i)
-	for _, l := range x.leases {
-		known = known || l.piece == p && l.begin == begin
-	}
+	known := x.knows(p, i)
 	if known != (buf == nil) {
 		return fmt.Errorf("block %d of piece %d: here already is %v, and a lease was given: %v", i, p, known, buf != nil)
 	}
@@ -151,6 +148,11 @@ func (x *disorder) claim() error {
 		x.leases = append(x.leases, lease{p, begin, buf})
 	}
 	return nil
+}
+
+// knows says whether a block was received.
+func (x *disorder) knows(p uint32, i int) bool {
+	return x.have.Has(int(p)) || x.blocks[p] != nil && x.blocks[p].Has(i)
 }
 
 // settle ends the oldest lease in one of the possible ways.
@@ -163,11 +165,15 @@ func (x *disorder) settle() error {
 		l.buf[0] ^= 1
 	}
 	if n > 90 {
-		x.c.Abandon(l.piece, l.begin)
+		x.c.Abandon(l.buf)
 		return nil
 	}
-	if !x.c.Commit(l.piece, l.begin) {
-		return fmt.Errorf("a leased block of piece %d did not count", l.piece)
+	known := x.knows(l.piece, int(l.begin/block.Size))
+	if fresh := x.c.Commit(l.piece, l.begin, l.buf); fresh == known {
+		return fmt.Errorf("a leased block of piece %d counted: %v; it was here already: %v", l.piece, fresh, known)
+	}
+	if known {
+		return nil
 	}
 	b := x.blocks[l.piece]
 	if b == nil {

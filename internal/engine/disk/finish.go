@@ -37,18 +37,17 @@ func (s *Store) submit(a *assembly) {
 	s.disk.jobs.put(job{store: s, index: a.index, piece: a})
 }
 
-// report hands a result to the engine, unless it does not listen any more.
+// report hands a result to the engine, unless it does not listen any more. It
+// holds s.mu.
 func (s *Store) report(r Result) {
-	s.mu.Lock()
-	deaf := s.closed
-	s.mu.Unlock()
-	if !deaf {
+	if !s.closed {
 		s.done(r)
 	}
 }
 
-// finish hashes a and, if it is good, writes and journals it.
-func (s *Store) finish(a *assembly, w *writer) Result {
+// finish hashes a and, if it is good, writes and journals it. The result is
+// reported before any block of a bad piece can be received anew.
+func (s *Store) finish(a *assembly, w *writer) {
 	r := Result{Index: a.index}
 	if r.Err = s.broken(); r.Err == nil {
 		r.OK, r.Digests, r.Err = s.hash(a)
@@ -67,11 +66,11 @@ func (s *Store) finish(a *assembly, w *writer) Result {
 		inPlace = len(a.runs(spilled, len(a.blocks))) > 0
 		s.discard(a)
 	}
+	s.report(r)
 	s.mu.Unlock()
 	if inPlace && !r.OK {
 		s.forgetBlocks(a)
 	}
-	return r
 }
 
 // hash says whether a is what it should be, and returns the digests of its

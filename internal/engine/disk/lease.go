@@ -10,12 +10,12 @@ import (
 // away instead. It is as long as a slow volume may take to write a piece.
 const claimWait = 2 * time.Second
 
-// Claim leases the place of a block to the caller, who alone may write into
-// it until it calls Commit or Abandon, one of which it must. It returns nil
-// when the block is not wanted here: its piece is verified or being hashed,
-// it was received already, somebody else is receiving it, it is no block of
-// this torrent, or the store has failed or was closed. The caller reads past
-// it then.
+// Claim leases memory for a block to the caller, who alone may write into it
+// until it calls Commit or Abandon with it, one of which it must. It returns
+// nil when the block is not wanted here: its piece is verified or being hashed,
+// it was received already, it is no block of this torrent, or the store has
+// failed or was closed. The caller reads past it then. Several may receive the
+// same block at once: the first Commit counts, so nobody waits for a slow one.
 //
 // When the memory budget is used up, Claim makes room by writing blocks of the
 // piece that waits longest to its file, or waits up to two seconds for the
@@ -41,49 +41,45 @@ func (s *Store) claim(index, begin, length uint32) (slot []byte, full bool) {
 	if !s.wants(index, begin, length) {
 		return nil, false
 	}
-	a, i := s.assembly(index, begin)
-	if a != nil && (a.finishing || a.blocks[i].state != missing) {
-		return nil, false
-	}
-	slot = s.disk.pool.Get()
-	if slot == nil {
+	if slot = s.disk.pool.Get(); slot == nil {
 		return nil, true
 	}
-	if a == nil {
-		a, i = newAssembly(index, s.info.PieceSize(int(index))), int(begin/block.Size)
-		s.pieces[index] = a
+	if a := s.pieces[index]; a != nil {
+		a.touched = s.disk.clock.Add(1)
 	}
-	a.blocks[i] = place{slot: slot, state: leased}
-	a.leased++
-	a.touched = s.disk.clock.Add(1)
 	return slot[:length], false
 }
 
-// wants says whether this is a block of the torrent that is not verified. It
+// wants says whether this is a block of the torrent that was not received. It
 // holds s.mu.
 func (s *Store) wants(index, begin, length uint32) bool {
 	if s.closed || s.failed != nil || int64(index) >= int64(s.have.Len()) || s.have.Has(int(index)) {
 		return false
 	}
 	rest := s.info.PieceSize(int(index)) - int64(begin)
-	return begin%block.Size == 0 && rest > 0 && int64(length) == min(block.Size, rest)
+	if begin%block.Size != 0 || rest <= 0 || int64(length) != min(block.Size, rest) {
+		return false
+	}
+	a := s.pieces[index]
+	return a == nil || a.blocks[begin/block.Size].state == missing
 }
 
 // Commit ends a lease whose bytes are all in place, and says whether they
-// count. They don't once the store was closed.
-func (s *Store) Commit(index, begin uint32) (fresh bool) {
+// count. They don't if the block came from somebody else meanwhile, or once the
+// store was closed.
+func (s *Store) Commit(index, begin uint32, lease []byte) (fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a, i := s.assembly(index, begin)
-	if a == nil || a.blocks[i].state != leased {
+	if !s.wants(index, begin, uint32(len(lease))) {
+		s.release(lease)
 		return false
 	}
-	if s.closed {
-		s.release(a, i)
-		return false
+	a := s.pieces[index]
+	if a == nil {
+		a = newAssembly(index, s.info.PieceSize(int(index)))
+		s.pieces[index] = a
 	}
-	a.blocks[i].state = held
-	a.leased--
+	a.blocks[begin/block.Size] = place{slot: lease, state: held}
 	a.held++
 	a.done++
 	a.touched = s.disk.clock.Add(1)
@@ -91,21 +87,9 @@ func (s *Store) Commit(index, begin uint32) (fresh bool) {
 	return true
 }
 
-// Abandon ends a lease whose bytes did not come: the block is missing again.
-func (s *Store) Abandon(index, begin uint32) {
+// Abandon ends a lease whose bytes did not come.
+func (s *Store) Abandon(lease []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, i := s.assembly(index, begin); a != nil && a.blocks[i].state == leased {
-		s.release(a, i)
-	}
-}
-
-// release ends a lease without its bytes. It holds s.mu.
-func (s *Store) release(a *assembly, i int) {
-	a.blocks[i].state = missing
-	a.leased--
-	s.free(&a.blocks[i])
-	if a.leased == 0 && a.done == 0 {
-		delete(s.pieces, a.index)
-	}
+	s.release(lease)
 }

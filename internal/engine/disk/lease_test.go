@@ -8,33 +8,79 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
 
-func TestABlockHasOneLeaseAtATime(t *testing.T) {
+func TestTheFirstCommitOfABlockCounts(t *testing.T) {
 	s := mixed(t, 1)
 	d := volume(newMemFS(), 64)
 	defer d.Close()
 	c := mustOpen(t, d, s)
-	if buf := c.Claim(0, block.Size, block.Size); len(buf) != block.Size {
-		t.Fatalf("a lease of %d bytes", len(buf))
+	lost := c.Claim(0, block.Size, block.Size)
+	if len(lost) != block.Size {
+		t.Fatalf("a lease of %d bytes", len(lost))
 	}
-	if c.Claim(0, block.Size, block.Size) != nil {
-		t.Error("a leased block was leased again")
-	}
-	c.Abandon(0, block.Size)
+	c.Abandon(lost)
 	if len(c.pieces) != 0 || d.pool.Used() != 0 {
 		t.Errorf("an abandoned block leaves %d pieces and %d bytes", len(c.pieces), d.pool.Used())
 	}
-	if c.Commit(0, block.Size) {
-		t.Error("an abandoned block was committed")
+	slow, fast := c.Claim(0, block.Size, block.Size), c.Claim(0, block.Size, block.Size)
+	if slow == nil || fast == nil || &slow[0] == &fast[0] {
+		t.Fatal("two who receive a block need a lease each")
 	}
-	if c.Claim(0, block.Size, block.Size) == nil {
-		t.Error("an abandoned block can't be leased")
-	}
-	if !c.Commit(0, block.Size) || c.Commit(0, block.Size) {
+	if !c.Commit(0, block.Size, fast) || c.Commit(0, block.Size, slow) {
 		t.Error("a block counts once")
+	}
+	if d.pool.Used() != block.Size {
+		t.Errorf("a block takes %d bytes", d.pool.Used())
 	}
 	if c.Claim(0, block.Size, block.Size) != nil {
 		t.Error("a block that was received was leased again")
 	}
+}
+
+func TestALeaseThatOutlivesItsPieceDoesNotCount(t *testing.T) {
+	s := mixed(t, 1)
+	d := volume(newMemFS(), 64)
+	defer d.Close()
+	c := mustOpen(t, d, s)
+	slow := c.Claim(0, 0, block.Size)
+	if r := c.fetch(0); !r.OK {
+		t.Fatal(r)
+	}
+	if c.Commit(0, 0, slow) {
+		t.Error("it counted")
+	}
+	if len(c.pieces) != 0 || d.pool.Used() != 0 {
+		t.Errorf("it leaves %d pieces and %d bytes", len(c.pieces), d.pool.Used())
+	}
+}
+
+// The swarm has to hear that a piece was bad before it hears of new blocks of
+// it: it would take them for blocks of the piece that is being hashed.
+func TestABadPieceIsReportedBeforeItsBlocksCountAgain(t *testing.T) {
+	s := mixed(t, 1)
+	d := volume(newMemFS(), 64)
+	defer d.Close()
+	c := &client{sample: s, results: make(chan Result, 1)}
+	var err error
+	c.Store, err = d.Open(t.Context(), Spec{Path: "down/load", Info: s.Info, InfoHash: s.InfoHash, Done: func(r Result) {
+		if c.mu.TryLock() {
+			c.mu.Unlock()
+			t.Error("a block could be committed before the piece was reported")
+		}
+		c.results <- r
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := c.Claim(0, 0, block.Size)
+	c.receive(0, make([]byte, s.Info.PieceSize(0)))
+	c.Finish(0, false)
+	if r := <-c.results; r.OK || r.Err != nil {
+		t.Fatal(r)
+	}
+	if !c.Commit(0, 0, late) {
+		t.Error("a block of a bad piece did not count")
+	}
+	c.mustClose(t)
 }
 
 func TestOnlyBlocksOfTheTorrentAreLeased(t *testing.T) {
@@ -53,10 +99,11 @@ func TestOnlyBlocksOfTheTorrentAreLeased(t *testing.T) {
 			t.Errorf("%v was leased", at)
 		}
 	}
-	if buf := c.Claim(last, size-tail, tail); len(buf) != int(tail) {
+	buf := c.Claim(last, size-tail, tail)
+	if len(buf) != int(tail) {
 		t.Errorf("the last block is leased with %d of %d bytes", len(buf), tail)
 	}
-	c.Abandon(last, size-tail)
+	c.Abandon(buf)
 	if r := c.fetch(0); !r.OK {
 		t.Fatal(r)
 	}
@@ -77,7 +124,7 @@ func TestALeaseThatOutlivesCloseIsGivenBackAndDoesNotCount(t *testing.T) {
 	buf := c.Claim(0, 0, block.Size)
 	c.mustClose(t)
 	buf[0] = 1
-	if c.Commit(0, 0) {
+	if c.Commit(0, 0, buf) {
 		t.Error("it counted")
 	}
 	if d.pool.Used() != 0 {
@@ -98,8 +145,9 @@ func inBubble(t *testing.T, slots int, f func(t *testing.T, m *memFS, d *Disk)) 
 func TestTrickleOfLeasesDelaysOthersOnlySoLong(t *testing.T) {
 	inBubble(t, 4, func(t *testing.T, m *memFS, d *Disk) {
 		c := mustOpen(t, d, mixed(t, 1))
+		var leases [4][]byte
 		for i := range uint32(4) {
-			c.Claim(0, i*block.Size, block.Size)
+			leases[i] = c.Claim(0, i*block.Size, block.Size)
 		}
 		began := time.Now()
 		if c.Claim(1, 0, block.Size) != nil || time.Since(began) != claimWait {
@@ -108,16 +156,17 @@ func TestTrickleOfLeasesDelaysOthersOnlySoLong(t *testing.T) {
 		// The moment that one of them arrives there is something to spill.
 		go func() {
 			time.Sleep(time.Second)
-			c.Commit(0, 2*block.Size)
+			c.Commit(0, 2*block.Size, leases[2])
 		}()
 		began = time.Now()
-		if c.Claim(1, 0, block.Size) == nil || time.Since(began) != time.Second {
+		other := c.Claim(1, 0, block.Size)
+		if other == nil || time.Since(began) != time.Second {
 			t.Errorf("with a block to be spilled after a second, Claim took %v", time.Since(began))
 		}
-		for i := range uint32(4) {
-			c.Abandon(0, i*block.Size)
+		for _, i := range []int{0, 1, 3} {
+			c.Abandon(leases[i])
 		}
-		c.Abandon(1, 0)
+		c.Abandon(other)
 		c.mustClose(t)
 	})
 }
@@ -137,10 +186,11 @@ func TestClaimWaitsForAPieceBeingWritten(t *testing.T) {
 		}
 		began := time.Now()
 		c.Finish(0, false)
-		if c.Claim(1, 0, block.Size) == nil || time.Since(began) != claimWait/2 {
+		lease := c.Claim(1, 0, block.Size)
+		if lease == nil || time.Since(began) != claimWait/2 {
 			t.Errorf("Claim took %v", time.Since(began))
 		}
-		c.Abandon(1, 0)
+		c.Abandon(lease)
 		if r := <-c.results; !r.OK {
 			t.Error(r)
 		}
@@ -157,14 +207,16 @@ func TestThePieceTouchedLongestAgoIsSpilled(t *testing.T) {
 	for _, p := range []uint32{0, 1, 2} {
 		c.receive(p, s.piece(p)[:2*block.Size])
 	}
-	if c.Claim(0, 2*block.Size, block.Size) == nil {
+	leases := [][]byte{c.Claim(0, 2*block.Size, block.Size)}
+	if leases[0] == nil {
 		t.Fatal("no room was made")
 	}
 	if b := m.bytes("t/a.bin"); len(b) < 2*block.Size || string(b[:2*block.Size]) != string(s.content[:2*block.Size]) {
 		t.Errorf("the oldest piece is not in its file: %d bytes", len(b))
 	}
 	// Piece 0 has just been touched, so 1 is the oldest now.
-	if c.Claim(0, 3*block.Size, block.Size) == nil || c.Claim(0, 4*block.Size, block.Size) == nil {
+	leases = append(leases, c.Claim(0, 3*block.Size, block.Size), c.Claim(0, 4*block.Size, block.Size))
+	if leases[1] == nil || leases[2] == nil {
 		t.Fatal("no room was made")
 	}
 	c.mu.Lock()
@@ -174,8 +226,8 @@ func TestThePieceTouchedLongestAgoIsSpilled(t *testing.T) {
 		}
 	}
 	c.mu.Unlock()
-	for _, i := range []uint32{2, 3, 4} {
-		c.Abandon(0, i*block.Size)
+	for _, lease := range leases {
+		c.Abandon(lease)
 	}
 	c.fetchAll(t)
 	c.mustClose(t)
@@ -198,14 +250,13 @@ func TestClaimAndCommitDoNotAllocate(t *testing.T) {
 	d := volume(newMemFS(), 64)
 	defer d.Close()
 	c := mustOpen(t, d, s)
-	c.Claim(0, 0, block.Size) // Begins the piece.
-	i := uint32(1)
-	if n := testing.AllocsPerRun(50, func() {
-		c.Claim(0, i*block.Size, block.Size)
-		c.Commit(0, i*block.Size)
+	i := uint32(0)
+	receive := func() {
+		c.Commit(0, i*block.Size, c.Claim(0, i*block.Size, block.Size))
 		i++
-	}); n != 0 {
+	}
+	receive() // Begins the piece.
+	if n := testing.AllocsPerRun(50, receive); n != 0 {
 		t.Errorf("%v allocations a block", n)
 	}
-	c.Commit(0, 0)
 }

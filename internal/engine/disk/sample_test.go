@@ -174,7 +174,7 @@ func (c *client) receive(piece uint32, content []byte) {
 		b := content[off:min(len(content), off+block.Size)]
 		if buf := c.Claim(piece, uint32(off), uint32(len(b))); buf != nil {
 			copy(buf, b)
-			c.Commit(piece, uint32(off))
+			c.Commit(piece, uint32(off), buf)
 		}
 	}
 }

@@ -31,8 +31,8 @@ type Spec struct {
 	Preallocate bool
 
 	// Done, which is required, gets the results of Finish, and errors that belong to no piece.
-	// It is called by workers, several at once. It must return soon, and
-	// wait for nobody who may be in a method of the Store.
+	// It is called by workers, one at a time. It must return soon, call no
+	// method of the Store, and wait for nobody who may be in one.
 	Done func(Result)
 }
 

@@ -64,9 +64,11 @@ func (d *Disk) work() {
 			return
 		}
 		if j.piece != nil {
-			j.store.report(j.store.finish(j.piece, w))
+			j.store.finish(j.piece, w)
 		} else {
+			j.store.mu.Lock()
 			j.store.report(Result{Index: j.index, Err: j.err})
+			j.store.mu.Unlock()
 		}
 		j.store.work.Done()
 	}
