@@ -62,6 +62,9 @@ type Memory struct {
 	// them was begun.
 	Attempts    int
 	LastAttempt time.Time
+	// Verified is the most bytes that were seen in verified pieces. Progress
+	// is what goes beyond it.
+	Verified int64
 	// Resume is what earlier runs left, as it was when this one began. It
 	// stays the same while a download runs, so that requests do too.
 	Resume Resume
@@ -226,6 +229,9 @@ func (s *situation) decide(r ruling) Decision {
 	}
 	if r.attempts > s.in.Memory.Attempts {
 		d.Memory.LastAttempt = s.now
+	}
+	if d.Memory.Verified = s.in.Memory.Verified; s.p != nil {
+		d.Memory.Verified = max(d.Memory.Verified, s.p.BytesVerified)
 	}
 	d.Status = s.status(r, d.Run)
 	if d.Events = transitions(s.td.Status.Conditions, d.Status.Conditions); r.event != nil {

@@ -183,7 +183,7 @@ func working(s *situation) (ruling, bool) {
 	default:
 		r.message = messages[r.reason]
 	}
-	if s.p.BytesDownloaded == 0 {
+	if s.p.BytesVerified <= s.in.Memory.Verified {
 		r.attempts = s.in.Memory.Attempts
 	}
 	if s.p.State == download.StateResolving {
