@@ -22,7 +22,7 @@ import (
 
 // The rights that the manager needs. Secrets are read one at a time, by name,
 // so there is no right to list them. PersistentVolumes and nodes are what the
-// in-process executor looks at.
+// in-process executor looks at. Leader election tells its events in the old API.
 //
 // +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads/status,verbs=patch
@@ -32,6 +32,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=system,resources=events,verbs=create;patch
 
 // Defaults of the settings of a [TorrentDownloadReconciler].
 const (
