@@ -55,7 +55,11 @@ func (s *situation) request() download.Request {
 // runs went on from when it started.
 func (s *situation) resume() Resume {
 	if s.p != nil {
-		return s.in.Memory.Resume
+		r := s.in.Memory.Resume
+		if s.p.State == download.StateFailed && r.InfoHash == "" {
+			r.InfoHash = s.td.Status.InfoHash.V1 // It is begun again, perhaps from another source.
+		}
+		return r
 	}
 	r := Resume{InfoHash: s.td.Status.InfoHash.V1}
 	if p := s.td.Status.Progress; p != nil {

@@ -40,8 +40,8 @@ func (x *Executor) start(id download.ID, r download.Request, old *run) *run {
 	run.publish(download.Progress{State: download.StateResolving, BytesUploaded: r.BytesUploaded})
 	if old != nil {
 		old.stop()
-		if before := old.wanted(); reflect.DeepEqual(before.Source, r.Source) && before.InfoHash == r.InfoHash {
-			run.meta = old.resolved()
+		if m := old.resolved(); m != nil && reflect.DeepEqual(old.wanted().Source, r.Source) && pinned(m, r) == nil {
+			run.meta = m
 		}
 	}
 	go func() {

@@ -22,9 +22,17 @@ func (x *Executor) resolve(ctx context.Context, r download.Request) (*metainfo.M
 	if err != nil {
 		return nil, err
 	}
-	if got := m.InfoHash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
-		return nil, failForGood(download.ReasonInfoHashMismatch,
-			"the torrent has info hash %s and spec.verification.infoHash asks for %s; correct whichever is wrong", got, strings.ToLower(r.InfoHash))
+	if err := pinned(m, r); err != nil {
+		return nil, err
 	}
 	return m, nil
+}
+
+// pinned holds a metainfo against the info hash that a request pins.
+func pinned(m *metainfo.Metainfo, r download.Request) error {
+	if got := m.InfoHash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
+		return failForGood(download.ReasonInfoHashMismatch,
+			"the torrent has info hash %s, and %s is wanted, because spec.verification.infoHash asks for it or the source yielded it before; correct whichever is wrong", got, strings.ToLower(r.InfoHash))
+	}
+	return nil
 }
