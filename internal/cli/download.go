@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -78,12 +77,6 @@ seconds and for each change; with --json it is one JSON object a line.
 	return cmd
 }
 
-// gcPercent replaces the runtime's default of 100. Most of the heap is the
-// engine's 64 MiB of pieces in assembly, which hold no pointers and cost the
-// collector nothing, but let it wait for as much garbage again: downloading
-// 4 GiB peaked at 115 MB of anonymous memory instead of 80.
-const gcPercent = 25
-
 func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	if err := f.check(); err != nil {
 		return usageError(cmd, err)
@@ -97,9 +90,6 @@ func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 		return fileError("use the folder", f.output, err)
 	case !st.IsDir():
 		return fail(exitFiles, "can't use the folder %s: it is a file", f.output)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
 	}
 	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port})
 	if err != nil {
