@@ -12,12 +12,23 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
+
+// Bounds on fetching the .torrent file of a download that is to be erased and
+// did not run before.
+const (
+	eraseFetch   = 20 * time.Second
+	eraseFetches = 2 // At once.
+)
+
+var errFetches = errors.New("which files are the torrent's own is told by its .torrent file, and others are being fetched first")
 
 // wakeups is how many wake-ups may wait for the reader before they are lost.
 const wakeups = 4096
@@ -34,6 +45,7 @@ type Config struct {
 type Executor struct {
 	cfg     Config
 	changes chan download.ID
+	fetches chan struct{} // Holds a token for each fetch that an erasure waits for.
 
 	mu   sync.Mutex
 	runs map[download.ID]*run
@@ -43,7 +55,10 @@ var _ download.Executor = (*Executor)(nil)
 
 // New returns an executor that runs nothing yet.
 func New(cfg Config) *Executor {
-	return &Executor{cfg: cfg, changes: make(chan download.ID, wakeups), runs: map[download.ID]*run{}}
+	return &Executor{
+		cfg: cfg, changes: make(chan download.ID, wakeups), fetches: make(chan struct{}, eraseFetches),
+		runs: map[download.ID]*run{},
+	}
 }
 
 // Ensure implements [download.Executor]. A request that differs in what can't
@@ -113,13 +128,13 @@ func (x *Executor) Close(ctx context.Context) error {
 }
 
 // erase removes a stopped download's data. It finds them as the run did. Where
-// the claim is gone, or its volume is of a kind that is never written to, there
-// is nothing to erase.
+// the claim leads to no volume, or to one of a kind that is never written to,
+// there is nothing to erase.
 func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request, old *run) error {
 	pv, err := x.bound(ctx, id.Namespace, r.Volume.ClaimName)
 	if err != nil {
 		var f *download.Failure
-		if errors.As(err, &f) && f.Reason == download.ReasonClaimNotFound {
+		if errors.As(err, &f) {
 			return nil
 		}
 		return err
@@ -133,11 +148,28 @@ func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request
 	}
 	m := old.resolved()
 	if m == nil {
-		if m, err = x.resolve(ctx, r); err != nil {
+		if m, err = x.resolveToErase(ctx, r); err != nil {
 			return err
 		}
 	}
 	return engine.Erase(dir, r.Volume.Path, m)
+}
+
+// resolveToErase resolves a request while the caller of Stop waits. A server
+// that never answers holds up few of them, and none for long.
+func (x *Executor) resolveToErase(ctx context.Context, r download.Request) (*metainfo.Metainfo, error) {
+	if r.Source.URL == nil {
+		return x.resolve(ctx, r)
+	}
+	select {
+	case x.fetches <- struct{}{}:
+		defer func() { <-x.fetches }()
+	default:
+		return nil, errFetches
+	}
+	ctx, cancel := context.WithTimeout(ctx, eraseFetch)
+	defer cancel()
+	return x.resolve(ctx, r)
 }
 
 func (x *Executor) wake(id download.ID) {
