@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 )
 
@@ -51,7 +53,7 @@ func (s *situation) keepData() string {
 		return "claim " + claim + " does not exist any more"
 	case s.in.Claim.Deleting:
 		return "claim " + claim + " is being deleted too"
-	case s.td.Status.StartTime == nil || !s.everResolved():
+	case s.td.Status.StartTime == nil || !s.everResolved() || s.refusedVolume():
 		return "this download never wrote to it"
 	}
 	for i := range s.in.Rivals {
@@ -66,6 +68,16 @@ func (s *situation) keepData() string {
 // is written.
 func (s *situation) everResolved() bool {
 	return s.td.Status.InfoHash.V1 != "" || s.p != nil && s.p.InfoHash != ""
+}
+
+// refusedVolume says that the volume was not to be written to, and that no
+// piece is known to have been written before.
+func (s *situation) refusedVolume() bool {
+	if p := s.td.Status.Progress; p != nil && p.BytesVerified > 0 {
+		return false
+	}
+	c := meta.FindStatusCondition(s.td.Status.Conditions, v1alpha1.ConditionVolumeReady)
+	return c != nil && refusedReasons[c.Reason]
 }
 
 func (s *situation) deleting() bool { return !s.td.DeletionTimestamp.IsZero() }

@@ -72,6 +72,14 @@ var volumeReasons = map[string]bool{
 	download.ReasonVolumeError:       true,
 }
 
+// refusedReasons are the volumeReasons of a claim whose volume was not opened.
+var refusedReasons = map[string]bool{
+	download.ReasonClaimNotFound: true,
+	download.ReasonClaimPending:  true,
+	download.ReasonClaimNotLocal: true,
+	download.ReasonVolumeDenied:  true,
+}
+
 // checked begins the summary while data on the volume is being hashed.
 const checked = "checked "
 
