@@ -2,13 +2,15 @@ package disk
 
 import "time"
 
-// makeRoom sees to it that memory is, or may be, free: it spills the piece
-// that was touched longest ago, or waits for something to change. It returns
-// false when the deadline came first. Nothing that it waits for waits for it.
+// makeRoom sees to it that memory is, or may be, free. While pieces are being
+// finished it waits for one of them: that frees more, and costs nothing.
+// Otherwise it spills the piece that was touched longest ago, or waits for
+// something to change. It returns false when the deadline came first. Nothing
+// that it waits for waits for it.
 func (d *Disk) makeRoom(deadline <-chan time.Time) bool {
 	change := d.progress.expect()
 	defer d.progress.ignore()
-	if d.spillOne() {
+	if d.jobs.pending.Load() == 0 && d.spillOne() {
 		return true
 	}
 	select {

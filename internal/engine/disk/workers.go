@@ -20,11 +20,14 @@ type queue struct {
 	some   sync.Cond
 	jobs   []job
 	closed bool
+
+	pending atomic.Int64 // Jobs that are not done, those being carried out included.
 }
 
 func (q *queue) init() { q.some.L = &q.mu }
 
 func (q *queue) put(j job) {
+	q.pending.Add(1)
 	q.mu.Lock()
 	q.jobs = append(q.jobs, j)
 	q.mu.Unlock()
@@ -70,6 +73,8 @@ func (d *Disk) work() {
 			j.store.report(Result{Index: j.index, Err: j.err})
 			j.store.mu.Unlock()
 		}
+		d.jobs.pending.Add(-1)
+		d.progress.open()
 		j.store.work.Done()
 	}
 }
