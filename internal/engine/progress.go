@@ -68,13 +68,14 @@ func (t *Torrent) checked(done, total int64) {
 	}
 }
 
-// announced is what a tracker is told. It is called from the tracker session's
-// goroutine.
-func (t *Torrent) announced() tracker.Stats {
-	p := t.Progress()
+// announced is what a tracker is told. It is called from goroutines of the
+// tracker session.
+func (s *session) announced() tracker.Stats {
+	p := s.t.Progress()
 	return tracker.Stats{
-		Uploaded: p.BytesUploaded - t.spec.BytesUploaded, Downloaded: p.BytesDownloaded,
-		Left: p.BytesTotal - p.BytesVerified,
+		Uploaded:   p.BytesUploaded - s.before.BytesUploaded,
+		Downloaded: p.BytesDownloaded - s.before.BytesDownloaded,
+		Left:       p.BytesTotal - p.BytesVerified,
 	}
 }
 

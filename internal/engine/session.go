@@ -109,6 +109,7 @@ func (s *session) loop(ctx context.Context) error {
 
 // begin starts what goes on around the swarm.
 func (s *session) begin(wake *time.Timer) {
+	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
 	s.startTrackers()
 	s.findPeers(s.want.Peers)
 	s.handle(nil, wake)
@@ -126,7 +127,7 @@ func (s *session) startTrackers() {
 	s.trackers = tracker.Start(tracker.SessionConfig{
 		Client: s.t.engine.tracker, Tiers: m.Tiers(), Extra: s.want.Trackers, Private: m.Info.Private,
 		InfoHash: m.InfoHash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
-		Stats: s.t.announced, Found: s.found, Logger: s.log,
+		Stats: s.announced, Found: s.found, Logger: s.log,
 	})
 }
 
@@ -206,6 +207,7 @@ func (s *session) shutdown() error {
 	s.links.close()
 	s.inbox.close()
 	s.cancel()
+	s.publish(time.Now(), true) // Trackers are told.
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

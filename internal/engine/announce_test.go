@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+)
+
+// ledger is a tracker that knows nobody and writes down what it is told.
+type ledger struct {
+	url string
+
+	mu   sync.Mutex
+	told []url.Values
+	news chan struct{} // Capacity 1.
+}
+
+func newLedger(t *testing.T) *ledger {
+	t.Helper()
+	l := &ledger{news: make(chan struct{}, 1)}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		l.told = append(l.told, r.URL.Query())
+		l.mu.Unlock()
+		select {
+		case l.news <- struct{}{}:
+		default:
+		}
+		fmt.Fprint(w, "d8:intervali1800e5:peers0:e")
+	}))
+	t.Cleanup(s.Close)
+	l.url = s.URL + "/announce"
+	return l
+}
+
+// events returns the announces with an event, each as "event left downloaded".
+func (l *ledger) events() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.told {
+		if e := q.Get("event"); e != "" {
+			all = append(all, fmt.Sprintf("%s left=%s downloaded=%s", e, q.Get("left"), q.Get("downloaded")))
+		}
+	}
+	return all
+}
+
+// await waits until the tracker was told exactly these events.
+func (l *ledger) await(t *testing.T, want ...string) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		got := l.events()
+		if fmt.Sprint(got) == fmt.Sprint(want) {
+			return
+		}
+		select {
+		case <-l.news:
+		case <-deadline:
+			t.Fatalf("the tracker was told %q, not %q", got, want)
+		}
+	}
+}
+
+// heard waits until a torrent has the answer to its latest announce.
+func heard(t *testing.T, tor *Torrent) {
+	t.Helper()
+	now := time.Now()
+	await(t, tor, "the tracker's answer", func(p *download.Progress) bool {
+		return p.At.After(now) && len(p.Trackers) == 1 && !p.Trackers[0].NextAnnounce.IsZero()
+	})
+}
+
+func stop(t *testing.T, tor *Torrent) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := tor.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASeedThatStartsIsAnnouncedAsComplete(t *testing.T) {
+	l := newLedger(t)
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 16<<10, l.url)
+	tor, err := newTestEngine(t, Config{}).Add(Spec{
+		Metainfo: m, Dir: filepath.Dir(root), Seeding: download.Seeding{Policy: download.SeedForever},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.await(t, "started left=0 downloaded=0")
+	await(t, tor, "seeding", is(download.StateSeeding))
+	heard(t, tor)
+	stop(t, tor)
+	l.await(t, "started left=0 downloaded=0", "stopped left=0 downloaded=0")
+}
+
+func TestEachAnnouncedSessionCountsByItselfAndCompletesOnce(t *testing.T) {
+	l := newLedger(t)
+	root := content{"data": 1 << 20}.write(t, "content")
+	from := seed(t, root, create(t, root, 16<<10, ""))
+	m := create(t, root, 16<<10, l.url)
+	tor, err := newTestEngine(t, Config{}).Add(Spec{
+		Metainfo: m, Dir: t.TempDir(), Peers: []string{from.addr()}, Seeding: download.Seeding{Policy: download.SeedForever},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := []string{"started left=1048576 downloaded=0", "completed left=0 downloaded=1048576"}
+	l.await(t, first...)
+	heard(t, tor)
+	tor.Verify()
+	second := append(first, "stopped left=0 downloaded=1048576", "started left=0 downloaded=0")
+	l.await(t, second...)
+	heard(t, tor)
+	stop(t, tor)
+	l.await(t, append(second, "stopped left=0 downloaded=0")...)
+}
