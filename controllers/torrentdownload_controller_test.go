@@ -191,7 +191,9 @@ func TestVerifyRequestedIsHandledOnce(t *testing.T) {
 	if n == 0 {
 		t.Error("recorded, but the executor was not asked")
 	}
-	b.fake.Set(id, snapshot(download.StateChecking, 500))
+	check := snapshot(download.StateChecking, 500)
+	check.Checked = 0.5
+	b.fake.Set(id, check)
 	b.stands("a", status.InProgressStatus, "Checking")
 	b.fake.Set(id, snapshot(download.StateComplete, 1000))
 	b.stands("a", status.CurrentStatus, "Complete")

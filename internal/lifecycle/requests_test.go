@@ -362,3 +362,19 @@ func TestDeletionThatHangsSaysTheWayOut(t *testing.T) {
 		t.Errorf("Ready says %s: %s", c.Reason, c.Message)
 	}
 }
+
+func TestACheckThatHasOnlyBegunIsNoTransition(t *testing.T) {
+	w := fresh(t).downloading().restarted()
+	w.decide()
+	for _, p := range []*download.Progress{unresolved(download.StateResolving, nil), snapshot(download.StateChecking, 0)} {
+		d := w.sees(p).decide()
+		w.stands(status.InProgressStatus, "Downloading")
+		if len(d.Events) > 0 {
+			t.Errorf("%s is told as %q", p.State, reasons(d.Events))
+		}
+	}
+	p := snapshot(download.StateChecking, 0)
+	p.Checked = 0.1
+	w.sees(p).decide()
+	w.stands(status.InProgressStatus, "Checking")
+}

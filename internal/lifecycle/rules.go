@@ -98,11 +98,12 @@ func unknown(s *situation) (ruling, bool) {
 }
 
 // starting leaves what was reported as it is while a download that has been
-// there before is opened again, so that conditions do not flap. After a
-// failure that includes its check: it may fail again for the same reason.
+// there before is opened again, so that conditions do not flap. That includes
+// a check that has only begun, for there may be nothing to hash, and one after
+// a failure, for it may fail again for the same reason.
 func starting(s *situation) (ruling, bool) {
 	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting ||
-		s.p.State == download.StateChecking && s.in.Memory.Attempts > 0
+		s.p.State == download.StateChecking && (s.p.Checked == 0 || s.in.Memory.Attempts > 0)
 	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" {
 		return ruling{}, false
 	}
