@@ -8,6 +8,10 @@ const (
 	// defaultMaxPeers is how many connections a torrent has unless it is
 	// told otherwise, and maxMaxPeers how many it can be told to have.
 	defaultMaxPeers, maxMaxPeers = 80, 10_000
+	// maxPerAddr is how many of them one address may hold, so that a single
+	// host can't take all places. IPv6 addresses count by their /64, since a
+	// host can use as many of one as it likes.
+	maxPerAddr = 20
 
 	// maxRequestLength is the longest block that is served. Nobody needs
 	// more than 16 KiB; older clients asked for up to 128.
@@ -92,6 +96,7 @@ const (
 	ReasonBanned       = "banned"            // The peer is proved to have sent wrong bytes.
 	ReasonFull         = "full"              // There are as many connections as there may be.
 	ReasonIdle         = "idle"              // Neither side was interested for a long time.
+	ReasonAddress      = "address"           // Its address has as many connections as it may have.
 	ReasonReplaced     = "replaced"          // It made room for another.
 	ReasonSeeds        = "both complete"     // Neither side can want anything.
 	ReasonIndex        = "piece index"       // A piece that the torrent does not have.

@@ -3,6 +3,7 @@ package swarm
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -311,4 +312,36 @@ func TestPassedOverBlockGoesToAnother(t *testing.T) {
 		}
 	}
 	t.Error("the second peer was asked for nothing")
+}
+
+func TestOneAddressCannotTakeAllPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		addr   func(i byte) netip.Addr
+		stayed int
+	}{
+		{"one IPv4 address", func(byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, 9}) }, maxPerAddr},
+		{"one IPv4 address as IPv6", func(byte) netip.Addr { return netip.MustParseAddr("::ffff:10.0.0.9") }, maxPerAddr},
+		{"one IPv6 network of a host", func(i byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0x20, 7: 1, 15: i}) }, maxPerAddr},
+		{"IPv4 addresses", func(i byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, i}) }, 50},
+		{"IPv6 networks", func(i byte) netip.Addr { return netip.AddrFrom16([16]byte{0: 0x20, 7: i}) }, 50},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := New(epoch, Config{Pieces: 1, PieceLength: block.Size, Length: 5})
+			var events []Event
+			for i := range 50 {
+				events = append(events, Event{
+					Kind: Connected, Peer: Peer(i + 1), PeerID: key(strconv.Itoa(i)), Incoming: i%2 == 0,
+					Addr: netip.AddrPortFrom(c.addr(byte(i)), uint16(1000+i)),
+				})
+			}
+			fx := s.Handle(epoch, events)
+			if len(s.peers) != c.stayed || len(fx.Close) != 50-c.stayed {
+				t.Errorf("%d of 50 stayed and %d were closed, want %d to stay", len(s.peers), len(fx.Close), c.stayed)
+			}
+			if n := s.Stats(epoch).Closes[ReasonAddress]; n != 50-c.stayed {
+				t.Errorf("%d were closed for their address", n)
+			}
+		})
+	}
 }
