@@ -28,12 +28,17 @@ func pieceMap(have []byte, total int) (string, v1alpha1.PieceMapEncoding) {
 	if total <= maxBitfieldPieces {
 		return base64.StdEncoding.EncodeToString(have), v1alpha1.PieceMapBitfield
 	}
+	return bucketMap(have, total), v1alpha1.PieceMapBuckets
+}
+
+// bucketMap is the map of total pieces, no fewer than buckets, in digits.
+func bucketMap(have []byte, total int) string {
 	digits := make([]byte, buckets)
 	for i := range digits {
 		lo, hi := i*total/buckets, (i+1)*total/buckets
 		digits[i] = "0123456789abcdef"[fullness(count(have, lo, hi), hi-lo)]
 	}
-	return string(digits), v1alpha1.PieceMapBuckets
+	return string(digits)
 }
 
 // fullness tells in 16 steps how much of n is there: 0 only if nothing is, 15

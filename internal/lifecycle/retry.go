@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -52,13 +53,21 @@ func Spread(key string, d time.Duration) time.Duration {
 	return d + time.Duration(uint64(d/10)*uint64(h.Sum32()%1024)/1024)
 }
 
-// maxToken is the longest value of an annotation that the status records.
-const maxToken = 256
+// maxToken is the longest value of an annotation that the status records as it
+// is, in bytes.
+const maxToken = 64
 
-// token returns what an annotation asks for, cut to what the status can
-// record.
+// token returns what an annotation asks for. What is longer than the status
+// records ends in a hash of all of it.
 func (s *situation) token(annotation string) string {
-	return cut(s.td.Annotations[annotation], maxToken)
+	t := s.td.Annotations[annotation]
+	if len(t) <= maxToken {
+		return t
+	}
+	h := fnv.New64a()
+	h.Write([]byte(t))
+	end := fmt.Sprintf("…%016x", h.Sum64())
+	return cut(t, maxToken-len(end)) + end
 }
 
 func (s *situation) retryRequested() bool {

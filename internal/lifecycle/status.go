@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -30,7 +31,42 @@ func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownlo
 	if r.standing != standsAsBefore {
 		st.ObservedGeneration = s.td.Generation
 	}
+	s.fit(&st)
 	return st
+}
+
+// maxStatus bounds a status in bytes of JSON, with room left for the time of
+// its numbers. shortMessage is all that is left of messages then.
+const (
+	maxStatus    = 4096 - 64
+	shortMessage = 120
+)
+
+// fit makes a status that is too large smaller: first a finer map of pieces
+// than a person can see goes, then the ends of messages, then the map.
+func (s *situation) fit(st *v1alpha1.TorrentDownloadStatus) {
+	for _, shrink := range []func(){
+		func() {
+			if c := st.Pieces; s.p != nil && c != nil && len(c.Map) > buckets && len(s.p.Pieces.Have)*8 >= int(c.Total) {
+				c.Map, c.Encoding = bucketMap(s.p.Pieces.Have, int(c.Total)), v1alpha1.PieceMapBuckets
+			}
+		},
+		func() {
+			for i := range st.Conditions {
+				st.Conditions[i].Message = shorten(st.Conditions[i].Message, shortMessage)
+			}
+		},
+		func() {
+			if st.Pieces != nil {
+				st.Pieces.Map, st.Pieces.Encoding = "", ""
+			}
+		},
+	} {
+		if b, err := json.Marshal(st); err != nil || len(b) <= maxStatus {
+			return
+		}
+		shrink()
+	}
 }
 
 // mark records what was begun, where, and which annotations were acted upon.

@@ -176,10 +176,15 @@ func Redact(message string) string {
 		return m[1] + m[2] + m[3]
 	})
 	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "�")), " ")
-	if len(message) <= maxMessage {
-		return message
+	return shorten(message, maxMessage)
+}
+
+// shorten shortens s to at most n bytes, and shows that it did.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return cut(message, maxMessage-len("…")) + "…"
+	return cut(s, n-len("…")) + "…"
 }
 
 // cut shortens s to at most n bytes without splitting a character.
