@@ -79,6 +79,8 @@ const (
 	// made at once by both sides.
 	youth = 10 * time.Second
 
+	// maxLiars is how many peers of one address are banned one by one.
+	maxLiars = 3
 	// maxBans is how many banned addresses and peers are remembered,
 	// maxDeparted how many peers that sent blocks and left, and maxCopies
 	// how many failed copies of pieces wait for a good one to compare with,

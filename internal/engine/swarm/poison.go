@@ -29,6 +29,7 @@ type guilt struct {
 	addrs    bounded[netip.Addr, struct{}]
 	ports    bounded[netip.AddrPort, struct{}]
 	keys     bounded[[20]byte, struct{}]
+	liars    bounded[netip.Addr, int] // How many peers of an address were banned.
 	banned   int
 }
 
@@ -38,6 +39,7 @@ func newGuilt() guilt {
 		addrs:    newBounded[netip.Addr, struct{}](maxBans),
 		ports:    newBounded[netip.AddrPort, struct{}](maxBans),
 		keys:     newBounded[[20]byte, struct{}](maxBans),
+		liars:    newBounded[netip.Addr, int](maxBans),
 	}
 }
 
@@ -111,7 +113,8 @@ func (s *Swarm) convict(piece uint32, good []uint64) {
 }
 
 // ban sends a peer away for good: all of its address, unless others that we
-// know of share it, who did nothing wrong. Then it is its port and its own id.
+// know of share it, who did nothing wrong. Then it is its port and its own id,
+// until there were maxLiars at that address: ports and ids cost nothing.
 func (s *Swarm) ban(w suspect) {
 	if s.guilt.bans(w.key, w.addr) {
 		return
@@ -120,11 +123,14 @@ func (s *Swarm) ban(w suspect) {
 	s.guilt.keys.put(w.key, struct{}{})
 	s.guilt.ports.put(w.addr, struct{}{})
 	s.pool.never(w.addr)
+	liars, _ := s.guilt.liars.get(w.addr.Addr())
+	liars++
+	s.guilt.liars.put(w.addr.Addr(), liars)
 	shared := s.pool.shares(w.addr)
 	for _, p := range s.peers {
 		shared = shared || p.addr.Addr() == w.addr.Addr() && p.key != w.key
 	}
-	if !shared {
+	if !shared || liars >= maxLiars {
 		s.guilt.addrs.put(w.addr.Addr(), struct{}{})
 		s.fx.Ban = append(s.fx.Ban, w.addr.Addr())
 	}
