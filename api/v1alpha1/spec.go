@@ -168,7 +168,7 @@ type Volume struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path must be relative to the root of the claim: remove the leading '/'"
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') || self.split('/').all(s, s != '' && s != '.' && s != '..')",message="path must name a folder below the root of the claim: no '..', no '.', no '//' and no '/' at its end (leave path out for the root)"
-	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, s.size() <= 255) && !self.matches('[\\x00-\\x1f\\x7f]')",message="path must have names of at most 255 characters, without control characters"
+	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, bytes(s).size() <= 255) && bytes(self).size() <= 1024 && !self.matches('[\\x00-\\x1f\\x7f]')",message="path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
 	// +optional
 	Path string `json:"path,omitempty"`
 

@@ -108,7 +108,7 @@ const (
 	isTracker = "a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
 	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
-	isName    = "path must have names of at most 255 characters, without control characters"
+	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
 	isRate    = "must be between 1 and 1P bytes"
 )
 
@@ -142,6 +142,8 @@ var refused = map[string]struct{ spec, message string }{
 	"path with an end":     {withVolume("{claimName: data, path: a/}"), isPath},
 	"empty path":           {withVolume("{claimName: data, path: ''}"), "spec.volume.path"},
 	"name too long":        {withVolume("{claimName: data, path: 'a/" + strings.Repeat("x", 256) + "'}"), isName},
+	"name of 300 bytes":    {withVolume("{claimName: data, path: 'a/" + strings.Repeat("数", 100) + "'}"), isName},
+	"path of 1200 bytes":   {withVolume("{claimName: data, path: '" + strings.Repeat("数据/", 171) + "数'}"), isName},
 	"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
 	"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
 	"UDP tracker":          {with("discovery: {trackers: ['udp://t.example:6969/announce']}"), isTracker},
