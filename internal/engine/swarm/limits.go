@@ -80,7 +80,7 @@ const (
 	youth = 10 * time.Second
 
 	// maxLiars is how many peers of one address are banned one by one.
-	maxLiars = 3
+	maxLiars = 8
 	// maxBans is how many banned addresses and peers are remembered,
 	// maxDeparted how many peers that sent blocks and left, and maxCopies
 	// how many failed copies of pieces wait for a good one to compare with,

@@ -345,3 +345,36 @@ func TestOneAddressCannotTakeAllPlaces(t *testing.T) {
 		})
 	}
 }
+
+// New ports and ids cost a liar nothing, so there is an end to sparing those who
+// share its address.
+func TestAnAddressOfManyLiarsIsBannedAlsoIfOthersShareIt(t *testing.T) {
+	s := New(epoch, Config{Pieces: 1, PieceLength: block.Size, Length: block.Size})
+	from := func(p Peer) Event {
+		return Event{
+			Kind: Connected, Peer: p, PeerID: key(strconv.Itoa(int(p))), Incoming: true,
+			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 9}), uint16(p)),
+		}
+	}
+	lie := func(p Peer) bool {
+		fx := s.Handle(epoch, []Event{
+			from(p),
+			{Kind: Received, Peer: p, Msg: wire.Message{ID: wire.Bitfield, Payload: []byte{0x80}}},
+			{Kind: Received, Peer: p, Msg: wire.Message{ID: wire.Unchoke}},
+		})
+		if len(fx.Close) > 0 {
+			return false
+		}
+		s.Handle(epoch, []Event{{Kind: Block, Peer: p, Fresh: true, Msg: wire.Message{ID: wire.Piece, Length: block.Size}}})
+		s.Handle(epoch, []Event{{Kind: PieceDone, Digests: []uint64{1}}, {Kind: Gone, Peer: p}})
+		return true
+	}
+	s.Handle(epoch, []Event{from(1000)})
+	liars := 0
+	for lie(Peer(liars + 1)) {
+		liars++
+	}
+	if liars != maxLiars || !s.byID[1000].closing {
+		t.Errorf("%d liars got through, and %d is the limit", liars, maxLiars)
+	}
+}
