@@ -127,3 +127,33 @@ func TestAPeerThatStopsInTheMiddleOfABlockHoldsUpNobody(t *testing.T) {
 		t.Errorf("the good peer had to send %d bytes of %d", sent, m.Info.Length)
 	}
 }
+
+func TestAFileThatVanishesUnderASeedIsToldAndFetchedAgain(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 64<<10, "")
+	from := seed(t, root, m)
+	dir := t.TempDir()
+	e := newTestEngine(t, Config{})
+	spec := Spec{Metainfo: m, Dir: dir, Peers: []string{from.addr()}, Seeding: download.Seeding{Policy: download.SeedForever}}
+	tor, err := e.Add(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the download", is(download.StateSeeding))
+	if err := os.Truncate(filepath.Join(dir, "content/data"), 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: t.TempDir(), Peers: []string{e.addr()}}); err != nil {
+		t.Fatal(err)
+	}
+	p := await(t, tor, "the failure", is(download.StateFailed))
+	if p.Err == nil || p.Err.Reason != download.ReasonVolumeError || p.Err.Permanent {
+		t.Errorf("it failed with %+v", p.Err)
+	}
+	<-tor.Done()
+	if tor, err = e.Add(spec); err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the repair", is(download.StateSeeding))
+	sameTree(t, root, filepath.Join(dir, "content"))
+}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
@@ -86,6 +87,16 @@ func (l *link) Abandon(_, _ uint32) { l.s.store.Abandon(l.lease) }
 // Deliver implements [peerconn.Sink].
 func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) { l.s.inbox.deliver(l.peer, burst) }
 
+// ReadBlock implements [peerconn.Source]. Verified pieces that the volume can't
+// give back end the session: its files have to be looked at again.
+func (l *link) ReadBlock(dst []byte, index, begin uint32) error {
+	err := l.s.store.ReadBlock(dst, index, begin)
+	if err != nil && !errors.Is(err, disk.ErrUnverified) && !errors.Is(err, disk.ErrClosed) {
+		l.s.fail(err)
+	}
+	return err
+}
+
 // dial connects to addr without making the torrent's goroutine wait.
 func (s *session) dial(addr netip.AddrPort) {
 	s.work.Add(1)
@@ -109,7 +120,7 @@ var errStopped = errors.New("the torrent is being stopped")
 func (s *session) serve(p *transport.Peer, incoming bool) error {
 	l := &link{s: s}
 	l.conn = peerconn.New(peerconn.Config{
-		Conn: p.Conn, Sink: l, Source: s.store, Fast: p.Fast, Pieces: s.info.PieceCount(),
+		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Pieces: s.info.PieceCount(),
 		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
 		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
 	})
