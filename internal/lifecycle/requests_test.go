@@ -196,6 +196,24 @@ func TestAnAttemptThatFailsAgainIsNoTransition(t *testing.T) {
 	w.stands(status.InProgressStatus, "Downloading")
 }
 
+func TestASourceThatStaysUnreachableIsNoTransition(t *testing.T) {
+	w := fresh(t)
+	w.decide()
+	down := func() *download.Progress { return unresolved(download.StateFailed, failure("MetainfoUnavailable", false)) }
+	w.sees(unresolved(download.StateResolving, nil)).decide()
+	d := w.sees(down()).decide()
+	for range 3 {
+		w.after(d.Recheck).decide()
+		for _, p := range []*download.Progress{unresolved(download.StateResolving, nil), down()} {
+			d = w.sees(p).decide()
+			w.stands(status.InProgressStatus, "Retrying")
+			if len(d.Events) > 0 {
+				t.Errorf("%s is told as %q", p.State, reasons(d.Events))
+			}
+		}
+	}
+}
+
 func TestChangedSpecIsTriedAtOnce(t *testing.T) {
 	w := fresh(t).downloading()
 	w.sees(with(snapshot(download.StateFailed, 420), failure("VolumeError", false))).decide()

@@ -99,12 +99,13 @@ func unknown(s *situation) (ruling, bool) {
 
 // starting leaves what was reported as it is while a download that has been
 // there before is opened again, so that conditions do not flap. That includes
-// a check that has only begun, for there may be nothing to hash, and one after
-// a failure, for it may fail again for the same reason.
+// a check that has only begun, for there may be nothing to hash; and after a
+// failure all of it, for it may fail again for the same reason.
 func starting(s *situation) (ruling, bool) {
+	again := s.in.Memory.Attempts > 0
 	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting ||
-		s.p.State == download.StateChecking && (s.p.Checked == 0 || s.in.Memory.Attempts > 0)
-	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" {
+		s.p.State == download.StateChecking && (s.p.Checked == 0 || again)
+	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" && !again {
 		return ruling{}, false
 	}
 	return ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}, true

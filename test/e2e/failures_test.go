@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ func TestEachFailureHasItsConditionReasonAndMessage(t *testing.T) {
 		for name, f := range map[string]func(*world, *torrent, string){
 			"AWrongMetainfo":                    wrongMetainfo,
 			"APinnedHashThatDiffers":            anotherHash,
+			"AnUnreachableURL":                  unreachableURL,
 			"AMissingClaim":                     missingClaim,
 			"AnUnreachableTracker":              unreachableTracker,
 			"NoPeers":                           noPeers,
@@ -69,6 +72,33 @@ func anotherHash(w *world, good *torrent, seeder string) {
 	}
 	w.change("pinned", func(td *v1alpha1.TorrentDownload) { td.Spec.Verification.InfoHash = good.meta.InfoHash.String() })
 	w.completes("pinned")
+}
+
+func unreachableURL(w *world, good *torrent, seeder string) {
+	var repaired atomic.Bool
+	address := serve(w.T, func(rw http.ResponseWriter, r *http.Request) {
+		if repaired.Load() {
+			_, _ = rw.Write(good.file)
+			return
+		}
+		select { // Long enough for each attempt to be noticed.
+		case <-time.After(300 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		http.Error(rw, "later", http.StatusServiceUnavailable)
+	})
+	w.download("url", nil, from(seeder), func(td *v1alpha1.TorrentDownload) {
+		td.Spec.Source = v1alpha1.Source{URL: &v1alpha1.URLSource{Address: address + "/path/good.torrent"}}
+	})
+	td := w.stands("url", "False Retrying", "True Retrying", "", status.InProgressStatus)
+	w.says(td, "MetainfoUnavailable", "503", strings.TrimPrefix(address, "http://"), "check the URL")
+	if got := condition(td, v1alpha1.ConditionMetadataResolved); got != "False MetainfoUnavailable" {
+		w.Errorf("MetadataResolved is %q", got)
+	}
+	w.holdsStill("url", 5*time.Second)
+	repaired.Store(true)
+	w.completes("url")
+	w.toldOnce("url", "Retrying", "Complete")
 }
 
 func missingClaim(w *world, good *torrent, seeder string) {
@@ -154,9 +184,7 @@ func fillsUp(w *world, _ *torrent, _ string) {
 	}
 	w.completes("filling")
 	o.compare(w.T, w.folder("filling"))
-	if n := w.events("filling")["InsufficientSpace"]; n != 1 {
-		w.Errorf("InsufficientSpace was told %d times", n)
-	}
+	w.toldOnce("filling", "InsufficientSpace", "Complete")
 }
 
 // fill makes a file longer until its volume is full.

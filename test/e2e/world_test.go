@@ -293,3 +293,15 @@ func (w *world) events(name string) map[string]int {
 	}
 	return out
 }
+
+// toldOnce waits until events of these reasons were told about an object, and
+// checks that each was told once.
+func (w *world) toldOnce(name string, reasons ...string) {
+	w.Helper()
+	for _, reason := range reasons {
+		w.await("event "+reason+" is told", func() bool { return w.events(name)[reason] > 0 })
+		if n := w.events(name)[reason]; n != 1 {
+			w.Errorf("%s: event %s was told %d times", name, reason, n)
+		}
+	}
+}
