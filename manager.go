@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,6 +37,10 @@ import (
 // closeTimeout bounds how long the operator takes to stop its downloads. It is
 // below the 30 seconds that Kubernetes gives a Pod.
 const closeTimeout = 20 * time.Second
+
+// leastAssembly is the least memory, in bytes, in which pieces can be put
+// together.
+const leastAssembly = 1 << 20
 
 // managerFlags are the flags of the manager command, as its help describes
 // them.
@@ -102,15 +105,23 @@ func runManager(ctx context.Context, f managerFlags) error {
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	klog.SetSlogLogger(log) // client-go logs there, leader election for one.
-	kube, err := restConfig(f.kubeconfig)
-	if err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
 	roots, err := volumeRoots(f.roots)
 	if err != nil {
 		return err
 	}
-	eng, err := newEngine(ctx, f, kube, log)
+	settings, err := engineConfig(f, log)
+	if err != nil {
+		return err
+	}
+	kube, err := restConfig(f.kubeconfig)
+	if err != nil {
+		return err
+	}
+	settings.Guard.Deny = append(settings.Guard.Deny, apiServer(ctx, kube)...)
+	eng, err := engine.New(settings)
 	if err != nil {
 		return err
 	}
@@ -160,31 +171,45 @@ func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
 	return mgr, errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
 }
 
-func newEngine(ctx context.Context, f managerFlags, kube *rest.Config, log *slog.Logger) (*engine.Engine, error) {
+// check refuses settings of the controller that make no sense.
+func (f managerFlags) check() error {
+	switch {
+	case !(f.writeQPS > 0): // NaN is not either.
+		return fmt.Errorf("--status-write-qps: %v is not a number above 0", f.writeQPS)
+	case f.progressInterval <= 0:
+		return fmt.Errorf("--progress-min-interval: %v is not a time above 0, such as 10s", f.progressInterval)
+	case f.concurrent < 1:
+		return fmt.Errorf("--max-concurrent-reconciles: %d is not a number above 0", f.concurrent)
+	}
+	return nil
+}
+
+// engineConfig reads the settings of the engine from the flags.
+func engineConfig(f managerFlags, log *slog.Logger) (engine.Config, error) {
+	var none engine.Config
 	first, last, err := portRange(f.ports)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	memory, err := resource.ParseQuantity(f.assembly)
-	if err != nil || memory.Value() <= 0 {
-		return nil, fmt.Errorf("--assembly-memory: %q is not an amount of memory such as 64Mi", f.assembly)
+	if err != nil || memory.Value() < leastAssembly {
+		return none, fmt.Errorf("--assembly-memory: %q is not an amount of memory of at least 1Mi, such as 64Mi", f.assembly)
 	}
 	guard := new(transport.Guard)
 	if guard.Deny, err = prefixes("--deny-cidrs", f.deny); err != nil {
-		return nil, err
+		return none, err
 	}
 	if guard.Allow, err = prefixes("--allow-cidrs", f.allow); err != nil {
-		return nil, err
+		return none, err
 	}
-	guard.Deny = append(guard.Deny, apiServer(ctx, kube)...)
-	return engine.New(engine.Config{PortFirst: first, PortLast: last, AssemblyBytes: memory.Value(), Guard: guard, Logger: log})
+	return engine.Config{PortFirst: first, PortLast: last, AssemblyBytes: memory.Value(), Guard: guard, Logger: log}, nil
 }
 
 // apiServer returns the addresses of the API server, both as this process
 // reaches it and as Pods do.
 func apiServer(ctx context.Context, kube *rest.Config) []netip.Prefix {
 	hosts := []string{os.Getenv("KUBERNETES_SERVICE_HOST")}
-	if u, err := url.Parse(kube.Host); err == nil {
+	if u, _, err := rest.DefaultServerUrlFor(kube); err == nil {
 		hosts = append(hosts, u.Hostname())
 	}
 	var out []netip.Prefix
@@ -232,14 +257,13 @@ func prefixes(flag string, cidrs []string) ([]netip.Prefix, error) {
 func volumeRoots(roots []string) ([]string, error) {
 	out := make([]string, len(roots))
 	for i, root := range roots {
-		abs, err := filepath.Abs(root)
-		if err != nil {
-			return nil, err
+		if !filepath.IsAbs(root) { // An empty one would be the folder that this process was started in.
+			return nil, fmt.Errorf("--local-volume-root: %q is not the whole path of a folder, such as /var/lib/torrent-operator", root)
 		}
-		if info, err := os.Stat(abs); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("--local-volume-root: %s is not a folder on this node; create it or correct the flag", abs)
+		out[i] = filepath.Clean(root)
+		if info, err := os.Stat(out[i]); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("--local-volume-root: %s is not a folder on this node; create it or correct the flag", out[i])
 		}
-		out[i] = abs
 	}
 	return out, nil
 }
