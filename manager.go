@@ -24,6 +24,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -136,12 +137,26 @@ func runManager(ctx context.Context, f managerFlags) error {
 		StatusWriteQPS: f.writeQPS, ProgressMinInterval: f.progressInterval, MaxConcurrentReconciles: f.concurrent,
 	}).SetupWithManager(mgr)
 	if err == nil {
+		// Nothing is written any more when the Lease is given up.
+		err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+			<-ctx.Done()
+			return closeIn(ctx, exec.Close)
+		}))
+	}
+	if err == nil {
 		log.Info("starting", "peerPort", eng.Port(), "node", f.nodeName, "localVolumeRoots", roots)
 		err = mgr.Start(ctx)
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	return errors.Join(err, closeIn(ctx, func(ctx context.Context) error {
+		return errors.Join(exec.Close(ctx), eng.Close(ctx))
+	}))
+}
+
+// closeIn gives something closeTimeout to close, though ctx has ended.
+func closeIn(ctx context.Context, closes func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return errors.Join(err, exec.Close(stop), eng.Close(stop))
+	return closes(ctx)
 }
 
 func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
@@ -160,7 +175,7 @@ func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
 		LeaderElection:          f.leaderElect,
 		LeaderElectionID:        "torrent-operator." + v1alpha1.GroupVersion.Group,
 		LeaderElectionNamespace: f.leaderElectNS,
-		// The process ends with the manager, so the Lease can be given up at once.
+		// The downloads end before, and the process does right after.
 		LeaderElectionReleaseOnCancel: true,
 		// Volumes and nodes are read seldom: watching all of a cluster's is not worth it.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.PersistentVolume{}, &corev1.Node{}}}},

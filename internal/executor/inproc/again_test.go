@@ -1,6 +1,7 @@
 package inproc
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -27,5 +28,20 @@ func TestWhatIsPinnedAfterwardsIsNotFetchedAgain(t *testing.T) {
 	w.awaitState("a", download.StateComplete)
 	if n := fetched.Load(); n != 1 {
 		t.Errorf("the .torrent file was fetched %d times", n)
+	}
+}
+
+// A reconcile that is under way when the operator stops must not begin what
+// nobody would stop any more.
+func TestNothingBeginsAfterClose(t *testing.T) {
+	w := newWorld(t)
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ensure(t.Context(), id("a"), w.request("a")); err == nil {
+		t.Error("a download was begun")
+	}
+	if _, err := w.Observe(t.Context(), id("a")); !errors.Is(err, download.ErrUnknown) {
+		t.Errorf("it runs: %v", err)
 	}
 }

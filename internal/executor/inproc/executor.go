@@ -30,6 +30,8 @@ const (
 
 var errFetches = errors.New("which files are the torrent's own is told by its .torrent file, and others are being fetched first")
 
+var errClosed = errors.New("the operator is being stopped")
+
 // wakeups is how many wake-ups may wait for the reader before they are lost.
 const wakeups = 4096
 
@@ -47,8 +49,9 @@ type Executor struct {
 	changes chan download.ID
 	fetches chan struct{} // Holds a token for each fetch that an erasure waits for.
 
-	mu   sync.Mutex
-	runs map[download.ID]*run
+	mu     sync.Mutex
+	runs   map[download.ID]*run
+	closed bool
 }
 
 var _ download.Executor = (*Executor)(nil)
@@ -67,6 +70,9 @@ func New(cfg Config) *Executor {
 func (x *Executor) Ensure(_ context.Context, id download.ID, r download.Request) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.closed {
+		return errClosed
+	}
 	if old := x.runs[id]; old == nil || !old.become(r) && !old.settled(r) {
 		x.runs[id] = x.start(id, r, old)
 	}
@@ -111,9 +117,11 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 // Changes implements [download.Executor].
 func (x *Executor) Changes() <-chan download.ID { return x.changes }
 
-// Close stops all downloads, all at once, and keeps their data.
+// Close stops all downloads, all at once, keeps their data, and lets none begin
+// any more. It may be called again if ctx ended before they did.
 func (x *Executor) Close(ctx context.Context) error {
 	x.mu.Lock()
+	x.closed = true
 	ids := make([]download.ID, 0, len(x.runs))
 	for id, r := range x.runs {
 		r.stop()
