@@ -44,5 +44,11 @@ func (s *session) eachPeer(list []swarm.Send, do func(*peerconn.Conn, ...wire.Me
 			do(l.conn, s.burst...)
 		}
 	}
+	if cap(s.burst) > maxSpare {
+		s.burst = nil
+	}
 	clear(s.burst)
 }
+
+// maxSpare is how many messages there is kept room for.
+const maxSpare = 64

@@ -12,6 +12,10 @@ import (
 // leaves behind, and a few hundred kilobytes at worst.
 const inboxRoom = 4096
 
+// lists are the lists of events that are not in use. All torrents share them,
+// because few have events at any one time, and lists grow long.
+var lists = sync.Pool{New: func() any { return new([]swarm.Event) }}
+
 // inbox is the one way into a torrent's goroutine: a list of events that is
 // handed over whole, so a busy torrent handles large batches and an idle one
 // answers at once.
@@ -19,8 +23,8 @@ type inbox struct {
 	ready chan struct{} // Capacity 1; a token while events wait.
 
 	mu     sync.Mutex
-	room   sync.Cond // Signalled when the list was taken or the inbox closed.
-	events []swarm.Event
+	room   sync.Cond      // Signalled when the list was taken or the inbox closed.
+	events *[]swarm.Event // Of lists; nil while there are none.
 	closed bool
 }
 
@@ -35,7 +39,7 @@ func newInbox() *inbox {
 func (b *inbox) post(e swarm.Event) {
 	b.mu.Lock()
 	if !b.closed {
-		b.events = append(b.events, e)
+		b.add(e)
 	}
 	b.mu.Unlock()
 	b.signal()
@@ -44,12 +48,12 @@ func (b *inbox) post(e swarm.Event) {
 // deliver adds what a connection received and waits while the inbox is full.
 func (b *inbox) deliver(p swarm.Peer, burst []peerconn.Received) {
 	b.mu.Lock()
-	for len(b.events) >= inboxRoom && !b.closed {
+	for b.events != nil && len(*b.events) >= inboxRoom && !b.closed {
 		b.room.Wait()
 	}
 	if !b.closed {
 		for i := range burst {
-			b.events = append(b.events, received(p, &burst[i]))
+			b.add(received(p, &burst[i]))
 		}
 	}
 	b.mu.Unlock()
@@ -67,16 +71,28 @@ func received(p swarm.Peer, r *peerconn.Received) swarm.Event {
 	return e
 }
 
-// take returns all waiting events and keeps spare, the list that was taken
-// before, to be filled next.
-func (b *inbox) take(spare []swarm.Event) []swarm.Event {
-	clear(spare) // So that it pins no payloads.
+// add holds b.mu.
+func (b *inbox) add(e swarm.Event) {
+	if b.events == nil {
+		b.events = lists.Get().(*[]swarm.Event) //nolint:errcheck // Nothing else is in it.
+	}
+	*b.events = append(*b.events, e)
+}
+
+// take hands all waiting events to use.
+func (b *inbox) take(use func([]swarm.Event)) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	events := b.events
-	b.events = spare[:0]
+	b.events = nil
 	b.room.Broadcast()
-	return events
+	b.mu.Unlock()
+	if events == nil {
+		return
+	}
+	use(*events)
+	clear(*events) // So that it pins no payloads.
+	*events = (*events)[:0]
+	lists.Put(events)
 }
 
 // close lets everybody who waits go on; what comes later is dropped.

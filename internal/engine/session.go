@@ -74,7 +74,6 @@ func (s *session) loop(ctx context.Context) error {
 	defer tick.Stop()
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()
-	var events []swarm.Event
 	s.begin(wake)
 	for {
 		select {
@@ -83,8 +82,7 @@ func (s *session) loop(ctx context.Context) error {
 		case err := <-s.failed:
 			return err
 		case <-s.inbox.ready:
-			events = s.inbox.take(events)
-			s.handle(events, wake)
+			s.inbox.take(func(events []swarm.Event) { s.handle(events, wake) })
 		case <-wake.C:
 			s.handle(nil, wake)
 		case err := <-s.synced:

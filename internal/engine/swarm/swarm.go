@@ -125,11 +125,10 @@ func (s *Swarm) Handle(now time.Time, events []Event) *Effects {
 // begin empties the effects and sets the time.
 func (s *Swarm) begin(now time.Time) {
 	s.now = max(s.now, now.Sub(s.zero))
-	clear(s.fx.Send) // Payloads are not held longer than they must be.
 	s.fx = Effects{
 		Close:  s.fx.Close[:0],
 		Ban:    s.fx.Ban[:0],
-		Send:   s.fx.Send[:0],
+		Send:   spare(s.fx.Send),
 		Unsend: s.fx.Unsend[:0],
 		Finish: s.fx.Finish[:0],
 		Dial:   s.fx.Dial[:0],
@@ -138,6 +137,19 @@ func (s *Swarm) begin(now time.Time) {
 		s.finish(piece)
 	}
 	s.whole = nil
+}
+
+// maxSpare is how many messages a swarm keeps room for that is not in use.
+const maxSpare = 64
+
+// spare empties a list to be filled again. Payloads are not held longer than
+// they must be, and neither is the room of a long list.
+func spare(l []Send) []Send {
+	if cap(l) > maxSpare {
+		return nil
+	}
+	clear(l)
+	return l[:0]
 }
 
 // event handles one event.
