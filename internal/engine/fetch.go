@@ -49,7 +49,7 @@ func (e *Engine) FetchMetainfo(ctx context.Context, from download.URL) (*metainf
 		return nil, permanent(download.ReasonMetainfoUnavailable, "the address of the .torrent file is not a URL; give one that starts with http:// or https://")
 	}
 	for name, value := range from.Headers {
-		req.Header.Set(name, value)
+		req.Header.Set(name, strings.TrimSpace(value))
 	}
 	client, err := e.fetcher(from)
 	if err != nil {
@@ -84,6 +84,7 @@ func (e *Engine) fetcher(from download.URL) (*http.Client, error) {
 		if len(via) >= fetchRedirects {
 			return fmt.Errorf("stopped after %d redirects", fetchRedirects)
 		}
+		req.Header.Del("Referer") // Its path or query may be a passkey.
 		if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
 			for name := range from.Headers {
 				req.Header.Del(name)

@@ -45,3 +45,40 @@ func TestNothingBeginsAfterClose(t *testing.T) {
 		t.Errorf("it runs: %v", err)
 	}
 }
+
+// The path and the query of an address may be a passkey, and net/http tells
+// them to whom a redirect leads.
+func TestARedirectDoesNotTellWhereItCameFrom(t *testing.T) {
+	w := newWorld(t)
+	seen := make(chan http.Header, 1)
+	other := w.serve(httptest.NewServer, func(rw http.ResponseWriter, r *http.Request) {
+		seen <- r.Header
+		w.serveFile(rw, r)
+	})
+	first := w.serve(httptest.NewServer, func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, other.URL, http.StatusFound)
+	})
+	w.ensure("a", w.from(download.URL{Address: first.URL + "/download?passkey=s3cret"}))
+	w.awaitState("a", download.StateComplete)
+	if got := (<-seen).Get("Referer"); got != "" {
+		t.Errorf("another host got %q", got)
+	}
+}
+
+// A Secret made of a file ends in a newline more often than not.
+func TestANewlineAtTheEndOfAHeaderIsNotPartOfIt(t *testing.T) {
+	w := newWorld(t)
+	seen := make(chan string, 1)
+	s := w.serve(httptest.NewServer, func(rw http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.serveFile(rw, r)
+	})
+	w.ensure("a", w.from(download.URL{Address: s.URL, Headers: map[string]string{"Authorization": "Bearer s3cret\n"}}))
+	w.await("a", "answered", func(p download.Progress) bool { return p.Err != nil || p.InfoHash != "" })
+	if p := w.observe("a"); p.Err != nil {
+		t.Fatal(p.Err)
+	}
+	if got := <-seen; got != "Bearer s3cret" {
+		t.Errorf("the server got %q", got)
+	}
+}
