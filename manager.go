@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +17,12 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -121,7 +125,11 @@ func runManager(ctx context.Context, f managerFlags) error {
 	if err != nil {
 		return err
 	}
-	settings.Guard.Deny = append(settings.Guard.Deny, apiServer(ctx, kube)...)
+	endpoints, err := apiServerEndpoints(ctx, kube)
+	if err != nil {
+		return err
+	}
+	settings.Guard.Deny = slices.Concat(settings.Guard.Deny, apiServer(ctx, kube), endpoints)
 	eng, err := engine.New(settings)
 	if err != nil {
 		return err
@@ -239,6 +247,30 @@ func apiServer(ctx context.Context, kube *rest.Config) []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// apiServerEndpoints returns the addresses of the API servers behind that of
+// their Service.
+func apiServerEndpoints(ctx context.Context, kube *rest.Config) ([]netip.Prefix, error) {
+	c, err := discoveryv1client.NewForConfig(kube)
+	if err != nil {
+		return nil, err
+	}
+	slice, err := c.EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil // It has none that Pods could reach.
+	} else if err != nil {
+		return nil, fmt.Errorf("asking for the API servers' addresses, which no download may connect to: %w", err)
+	}
+	var out []netip.Prefix
+	for i := range slice.Endpoints {
+		for _, address := range slice.Endpoints[i].Addresses {
+			if a, err := netip.ParseAddr(address); err == nil {
+				out = append(out, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	return out, nil
 }
 
 // portRange reads "6881" or "6881-6889".

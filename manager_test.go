@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,5 +49,36 @@ func TestTheAPIServerIsDenied(t *testing.T) {
 				t.Errorf("%s: %v lacks %s", host, got, want)
 			}
 		}
+	}
+}
+
+// What stands behind the Service of the API server is denied too: somebody
+// who knows those addresses needs no Service.
+func TestTheEndpointsOfTheAPIServerAreDenied(t *testing.T) {
+	answer := func(code int, body string) *rest.Config {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes" {
+				t.Errorf("asked for %s", r.URL.Path)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(body))
+		}))
+		t.Cleanup(s.Close)
+		return &rest.Config{Host: s.URL}
+	}
+	got, err := apiServerEndpoints(t.Context(), answer(http.StatusOK, `{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+		"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.7"]}, {"addresses": ["2001:db8::7"]}]}`))
+	want := []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::7/128")}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	got, err = apiServerEndpoints(t.Context(), answer(http.StatusNotFound, `{"apiVersion": "v1", "kind": "Status", "reason": "NotFound", "code": 404}`))
+	if err != nil || len(got) > 0 {
+		t.Errorf("without any: %v, %v", got, err)
+	}
+	_, err = apiServerEndpoints(t.Context(), answer(http.StatusForbidden, `{"apiVersion": "v1", "kind": "Status", "reason": "Forbidden", "message": "no", "code": 403}`))
+	if err == nil {
+		t.Error("no error although nobody knows which addresses to deny")
 	}
 }

@@ -22,14 +22,15 @@ import (
 
 // The rights that the manager needs. Secrets are read one at a time, by name,
 // so there is no right to list them. PersistentVolumes and nodes are what the
-// in-process executor looks at. Leader election tells its events in the old API.
+// in-process executor looks at. The EndpointSlice holds the API servers'
+// addresses, which no download may connect to. Leader election tells its events in the old API.
 //
 // +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads/status,verbs=patch
-// +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=persistentvolumes;nodes;namespaces;secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,resourceNames=kubernetes,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=system,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups="",namespace=system,resources=events,verbs=create;patch
