@@ -199,7 +199,9 @@ func TestAnAttemptThatFailsAgainIsNoTransition(t *testing.T) {
 func TestASourceThatStaysUnreachableIsNoTransition(t *testing.T) {
 	w := fresh(t)
 	w.decide()
-	down := func() *download.Progress { return unresolved(download.StateFailed, failure("MetainfoUnavailable", false)) }
+	down := func() *download.Progress {
+		return unresolved(download.StateFailed, failure("MetainfoUnavailable", false))
+	}
 	w.sees(unresolved(download.StateResolving, nil)).decide()
 	d := w.sees(down()).decide()
 	for range 3 {

@@ -67,7 +67,7 @@ func (w *world) leave() {
 	for i := range left.Items { // The operator has gone, and a finalizer may have been left.
 		td := &left.Items[i]
 		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
-		if err := w.Patch(ctx, td, patch); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(w.Patch(ctx, td, patch)); err != nil {
 			w.Error(err)
 		}
 	}
