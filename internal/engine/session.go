@@ -61,7 +61,7 @@ func newSession(t *Torrent, store *disk.Store) *session {
 	s.swarm = swarm.New(time.Now(), swarm.Config{
 		Pieces: m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
-		MaxPeers: s.want.Limits.MaxPeers,
+		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
 	})
 	s.before = *t.Progress()
 	s.meter = newMeter(m.Info, have)
@@ -150,8 +150,10 @@ func (s *session) apply(want Update, wake *time.Timer) {
 	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
 	s.trackers.SetExtra(want.Trackers)
 	s.findPeers(want.Peers)
-	if want.Limits.MaxPeers != s.want.Limits.MaxPeers {
-		s.handle([]swarm.Event{{Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers}}, wake)
+	if want.Limits != s.want.Limits {
+		s.handle([]swarm.Event{{
+			Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, DownloadLimit: want.Limits.DownloadBytesPerSecond,
+		}}, wake)
 	}
 	s.want = want
 }

@@ -43,7 +43,7 @@ const (
 	Found
 	// DialFailed: Addr, one of Effects.Dial, could not be connected to.
 	DialFailed
-	// Reconfigured: Limits changed to Event.MaxPeers.
+	// Reconfigured: limits changed to Event.MaxPeers and DownloadLimit.
 	Reconfigured
 )
 
@@ -61,5 +61,7 @@ type Event struct {
 	Addr     netip.AddrPort
 	Addrs    []netip.AddrPort // Found.
 	Digests  []uint64         // PieceDone.
-	MaxPeers int              // Reconfigured.
+
+	MaxPeers      int   // Reconfigured.
+	DownloadLimit int64 // Reconfigured: bytes a second, 0 for none.
 }

@@ -38,6 +38,13 @@ const (
 	// busy beyond the round trip.
 	queueTime = time.Second
 
+	// limitTime is for how long a download limit should be busy with what was
+	// asked for, and minLimited how many requests there may be at least.
+	limitTime  = 8 * time.Second
+	minLimited = 8
+	// maxOwnDelay is how much later a peer is called silent for a limit.
+	maxOwnDelay = time.Hour
+
 	// A peer that has let a request wait for slack times as long as its
 	// rate promises, within these bounds, is snubbed: its requests go to
 	// others. silentTimeout is for a peer whose rate is not known yet.

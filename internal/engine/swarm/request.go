@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -32,7 +33,11 @@ func (s *Swarm) refill(p *peer) {
 		return
 	case n < p.pipe.depth/4:
 		return // A few at a time is a write for each; the next block is soon.
+	case s.allowance() <= 0:
+		p.hungry = true
+		return
 	default:
+		n = min(n, s.allowance())
 		if len(p.suggested) > 0 {
 			blocks = s.pick.PickOf(blocks, p.pick, n, p.suggested)
 		}
@@ -50,6 +55,36 @@ func (s *Swarm) refill(p *peer) {
 		p.requests.push(e)
 		s.send(p, wire.Message{ID: wire.Request, Index: e.index, Begin: e.begin, Length: e.length})
 	}
+}
+
+// outstanding returns how many requests wait for peers that answer.
+func (s *Swarm) outstanding() (n int) {
+	for _, p := range s.peers {
+		if !p.snubbed {
+			n += p.requests.open
+		}
+	}
+	return n
+}
+
+// allowance returns how many more requests the download limit allows: peers
+// would only wait to get rid of their blocks, and seem to be slow.
+func (s *Swarm) allowance() int {
+	if s.c.DownloadLimit <= 0 {
+		return math.MaxInt
+	}
+	most := float64(s.c.DownloadLimit) * limitTime.Seconds() / block.Size
+	return max(minLimited, int(min(most, math.MaxInt32))) - s.outstanding()
+}
+
+// ownDelay returns how long what was asked for takes at the download limit,
+// which is not the peers' fault.
+func (s *Swarm) ownDelay() time.Duration {
+	if s.c.DownloadLimit <= 0 {
+		return 0
+	}
+	seconds := float64(s.outstanding()) * block.Size / float64(s.c.DownloadLimit)
+	return time.Duration(min(seconds, maxOwnDelay.Seconds()) * float64(time.Second))
 }
 
 // refillHungry asks those who could be asked for more than there was. When
@@ -195,12 +230,13 @@ func (s *Swarm) overdue(p *peer) {
 	if r == nil {
 		return
 	}
-	if s.now-max(p.lastBlock, r.at) > p.pipe.timeout(p.requests.open) {
+	delay := s.ownDelay()
+	if s.now-max(p.lastBlock, r.at) > p.pipe.timeout(p.requests.open)+delay {
 		s.snub(p)
 		return
 	}
 	// It sends, but passes over this one.
-	if s.now-r.at > 2*maxTimeout {
+	if s.now-r.at > 2*maxTimeout+delay {
 		r.state = late
 		s.pick.Late(picker.ID(p.id), blockOf(r.index, r.begin))
 		s.busy.freed = true

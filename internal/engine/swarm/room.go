@@ -11,8 +11,10 @@ func (s *Swarm) setMaxPeers(n int) {
 
 // reconfigured follows a change of limits. Of connections that are too many,
 // the worst are closed, or else the latest.
-func (s *Swarm) reconfigured(maxPeers int) {
-	s.setMaxPeers(maxPeers)
+func (s *Swarm) reconfigured(e *Event) {
+	s.setMaxPeers(e.MaxPeers)
+	s.c.DownloadLimit = e.DownloadLimit
+	s.busy.freed = true
 	for len(s.peers) > s.c.MaxPeers {
 		p := s.worst(0)
 		if p == nil {

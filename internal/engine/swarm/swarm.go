@@ -28,6 +28,10 @@ type Config struct {
 	Seed uint64
 	// MaxPeers is how many connections there may be; 0 is 80.
 	MaxPeers int
+	// DownloadLimit is how many bytes a second are let in, 0 for no limit.
+	// It is kept elsewhere: the swarm asks for no more than fits, and does
+	// not blame peers for it.
+	DownloadLimit int64
 }
 
 // Partial says which blocks of a piece are on the disk.
@@ -171,7 +175,7 @@ func (s *Swarm) event(e *Event) {
 		s.dialFailed(e.Addr)
 		return
 	case Reconfigured:
-		s.reconfigured(e.MaxPeers)
+		s.reconfigured(e)
 		return
 	}
 	p := s.byID[e.Peer]

@@ -41,6 +41,7 @@ type Node struct {
 	Latency  time.Duration // From its machine to the middle of the world; 0 is 10 ms.
 	Plain    bool          // It does not speak the Fast extension.
 	MaxPeers int
+	Limit    int64         // Bytes a second that it lets in; 0 is no limit.
 	Starts   time.Duration // When it comes.
 
 	Lies       float64 // The chance of each block it sends to be wrong.

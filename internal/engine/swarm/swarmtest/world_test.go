@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 )
 
 // repeat returns n nodes alike.
@@ -213,5 +215,32 @@ func TestFailureTellsTheSeed(t *testing.T) {
 	}
 	if want := "seed 99"; fmt.Sprint(err)[:len(want)] != want {
 		t.Errorf("the error begins %q", fmt.Sprint(err)[:20])
+	}
+}
+
+// Under a download limit it is not the peers' fault that blocks come late: they
+// are neither hung up on, nor is what they were asked for asked of others too.
+func TestALowDownloadLimitBlamesNoPeer(t *testing.T) {
+	for _, c := range []struct {
+		limit         int64
+		seeds, pieces int
+	}{{1 << 10, 5, 100}, {20 << 10, 50, 200}, {200 << 10, 70, 2000}} {
+		nodes := append(repeat(c.seeds, Node{Complete: true}), Node{Down: c.limit, Limit: c.limit})
+		w := New(Config{Pieces: c.pieces, PieceLength: 4 * blockSize, Nodes: nodes})
+		run(t, w, w.Done, 10*time.Hour)
+		st := w.Stats(c.seeds)
+		if best := time.Duration(w.c.Length/c.limit) * time.Second; w.Now() > best*21/20+10*time.Second {
+			t.Errorf("%d bytes a second took %v, and could take %v", c.limit, w.Now(), best)
+		}
+		if st.Wasted*20 > st.Downloaded {
+			t.Errorf("at %d bytes a second %d of %d were wasted", c.limit, st.Wasted, st.Downloaded)
+		}
+		for reason, n := range st.Closes {
+			switch reason {
+			case swarm.ReasonSeeds, swarm.ReasonDuplicate, swarm.ReasonSelf:
+			default:
+				t.Errorf("at %d bytes a second %d peers were closed: %s", c.limit, n, reason)
+			}
+		}
 	}
 }
