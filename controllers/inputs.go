@@ -58,7 +58,7 @@ func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.Torr
 	} else if err != nil {
 		return lifecycle.Claim{}, fmt.Errorf("reading PersistentVolumeClaim %s: %w", key, err)
 	}
-	return lifecycle.Claim{Exists: true, Deleting: !pvc.DeletionTimestamp.IsZero()}, nil
+	return lifecycle.Claim{Exists: true, Deleting: !pvc.DeletionTimestamp.IsZero(), UID: string(pvc.UID)}, nil
 }
 
 func (r *TorrentDownloadReconciler) namespaceDeleting(ctx context.Context, name string) (bool, error) {

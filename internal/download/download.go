@@ -71,6 +71,9 @@ type URL struct {
 // a slash-separated relative path below the claim's root ("" is the root).
 type Volume struct {
 	ClaimName, Path string
+	// ClaimUID tells a claim from one that was made again under its name: a
+	// download moves over to that one. "" does not tell.
+	ClaimUID string
 }
 
 // SeedPolicy says how long a complete download goes on serving others.

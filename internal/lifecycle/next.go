@@ -38,7 +38,8 @@ type Inputs struct {
 // only when something runs.
 type Claim struct {
 	Exists   bool
-	Deleting bool // It has a deletion timestamp.
+	Deleting bool   // It has a deletion timestamp.
+	UID      string // Of the claim that has the name now.
 }
 
 func (c Claim) usable() bool { return c.Exists && !c.Deleting }
