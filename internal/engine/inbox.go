@@ -12,6 +12,10 @@ import (
 // leaves behind, and a few hundred kilobytes at worst.
 const inboxRoom = 4096
 
+// weightOf returns how many events' room an event takes: one more for each
+// kilobyte of payload, since bitfields may be as long as strangers' patience.
+func weightOf(e *swarm.Event) int { return 1 + len(e.Msg.Payload)>>10 }
+
 // lists are the lists of events that are not in use. All torrents share them,
 // because few have events at any one time, and lists grow long.
 var lists = sync.Pool{New: func() any { return new([]swarm.Event) }}
@@ -25,6 +29,7 @@ type inbox struct {
 	mu     sync.Mutex
 	room   sync.Cond      // Signalled when the list was taken or the inbox closed.
 	events *[]swarm.Event // Of lists; nil while there are none.
+	weight int            // Of events.
 	closed bool
 }
 
@@ -48,7 +53,7 @@ func (b *inbox) post(e swarm.Event) {
 // deliver adds what a connection received and waits while the inbox is full.
 func (b *inbox) deliver(p swarm.Peer, burst []peerconn.Received) {
 	b.mu.Lock()
-	for b.events != nil && len(*b.events) >= inboxRoom && !b.closed {
+	for b.weight >= inboxRoom && !b.closed {
 		b.room.Wait()
 	}
 	if !b.closed {
@@ -77,13 +82,14 @@ func (b *inbox) add(e swarm.Event) {
 		b.events = lists.Get().(*[]swarm.Event) //nolint:errcheck // Nothing else is in it.
 	}
 	*b.events = append(*b.events, e)
+	b.weight += weightOf(&e)
 }
 
 // take hands all waiting events to use.
 func (b *inbox) take(use func([]swarm.Event)) {
 	b.mu.Lock()
 	events := b.events
-	b.events = nil
+	b.events, b.weight = nil, 0
 	b.room.Broadcast()
 	b.mu.Unlock()
 	if events == nil {

@@ -12,8 +12,9 @@ const (
 	// maxUnsent is how many bytes of small messages may wait to be sent, in
 	// addition to one bitfield.
 	maxUnsent = 256 << 10
-	// maxBurst is how many messages are delivered at once.
-	maxBurst = 64
+	// maxBurst is how many messages are delivered at once, and
+	// maxBurstPayload after how many bytes of payload it is time to.
+	maxBurst, maxBurstPayload = 64, 64 << 10
 
 	// bufferLen is the read buffer: small messages are parsed in it.
 	bufferLen = 4 << 10

@@ -17,7 +17,8 @@ type reader struct {
 	socket   socket
 	buf      [bufferLen]byte
 	from, to int        // What has been read and not yet been parsed is buf[from:to].
-	burst    []Received // What has not yet been delivered.
+	burst    []Received // What has not yet been delivered,
+	payload  int        // and how many bytes of payload are in it.
 	// patience is how much longer the socket may be waited for. Each byte
 	// renews it, except that a block has one patience in all.
 	patience time.Duration
@@ -306,8 +307,10 @@ func (c *Conn) woken(err error) bool {
 
 // received adds to the burst, and delivers it when it is full.
 func (c *Conn) received(x Received) {
-	c.reader.burst = append(c.reader.burst, x)
-	if len(c.reader.burst) >= maxBurst {
+	r := &c.reader
+	r.burst = append(r.burst, x)
+	r.payload += len(x.Msg.Payload)
+	if len(r.burst) >= maxBurst || r.payload >= maxBurstPayload {
 		c.flush()
 	}
 }
@@ -323,6 +326,6 @@ func (c *Conn) flush() {
 	if len(r.burst) > 0 {
 		c.sink.Deliver(c, r.burst)
 		clear(r.burst)
-		r.burst = r.burst[:0]
+		r.burst, r.payload = r.burst[:0], 0
 	}
 }

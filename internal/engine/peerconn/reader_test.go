@@ -129,6 +129,29 @@ func TestUnknownMessagesAreSkipped(t *testing.T) {
 	w.expect(Received{Msg: have(1)})
 }
 
+func TestBurstsHoldLittlePayload(t *testing.T) {
+	ours, peers := tcpPair(t)
+	w := newWorld(t)
+	w.hold = make(chan struct{})
+	w.run(ours, nil)
+	const length, count = 10 << 10, 12 // All of it fits the socket's buffers.
+	write(t, peers, messages(have(1)))
+	for range count {
+		write(t, peers, messages(wire.Message{ID: wire.Extended, Payload: make([]byte, length)}))
+	}
+	close(w.hold)
+	for range 1 + count {
+		<-w.got
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.bursts {
+		if (n-2)*length >= maxBurstPayload { // The first has no payload, the last fills it.
+			t.Errorf("%d messages of %d bytes were delivered at once", n, length)
+		}
+	}
+}
+
 func TestBurstsAreBoundedAndInOrder(t *testing.T) {
 	ours, peers := tcpPair(t)
 	w := newWorld(t)
