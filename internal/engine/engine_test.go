@@ -19,6 +19,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -302,6 +303,9 @@ func TestWhatIsWrongHasAReason(t *testing.T) {
 		{"no tracker answers", download.ReasonTrackerUnreachable, download.StateStalled, func(t *testing.T) Spec {
 			return Spec{Metainfo: create(t, root, 64<<10, gone.URL+"/announce"), Dir: t.TempDir()}
 		}},
+		{"peers that are denied", download.ReasonAddressDenied, download.StateStalled, func(t *testing.T) Spec {
+			return Spec{Metainfo: quiet, Dir: t.TempDir(), Peers: []string{"127.0.0.2:6881"}}
+		}},
 		{"foreign content", download.ReasonPathConflict, download.StateFailed, func(t *testing.T) Spec {
 			dir := t.TempDir()
 			if err := os.MkdirAll(filepath.Join(dir, "content"), 0o755); err != nil {
@@ -319,7 +323,8 @@ func TestWhatIsWrongHasAReason(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			spec := c.spec(t)
 			spec.StallTimeout = 300 * time.Millisecond
-			tor, err := newTestEngine(t, Config{}).Add(spec)
+			guard := &transport.Guard{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}
+			tor, err := newTestEngine(t, Config{Guard: guard}).Add(spec)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -108,6 +108,10 @@ func (s *session) dial(addr netip.AddrPort) {
 		}
 		if err != nil {
 			s.log.Debug("could not connect to a peer", "peer", addr, "error", err)
+			var denied *transport.DeniedError
+			if errors.As(err, &denied) {
+				s.denied.Store(denied)
+			}
 			s.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr})
 		}
 	}()

@@ -210,6 +210,8 @@ func (s *session) whyStalled(p *download.Progress, stats *swarm.Stats) *download
 			Reason:  download.ReasonTrackerUnreachable,
 			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or add trackers or peers",
 		}
+	case stats.Connected == 0 && s.denied.Load() != nil:
+		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + s.denied.Load().Error()}
 	case stats.Connected == 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -11,6 +12,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -36,12 +38,13 @@ type session struct {
 	cancel   context.CancelFunc // Ends dials and connections.
 	work     sync.WaitGroup     // Dials, connections and the final sync.
 
-	failed   chan error        // Capacity 1: the first error of the disk.
-	synced   chan error        // Capacity 1: all pieces are durable, or why not.
-	complete bool              // All pieces are verified.
-	durable  bool              // And on stable storage.
-	resumed  bool              // It was complete when it was opened.
-	before   download.Progress // The snapshot when the session began: its counters go on.
+	denied   atomic.Pointer[transport.DeniedError] // The last peer that the guard did not let us dial.
+	failed   chan error                            // Capacity 1: the first error of the disk.
+	synced   chan error                            // Capacity 1: all pieces are durable, or why not.
+	complete bool                                  // All pieces are verified.
+	durable  bool                                  // And on stable storage.
+	resumed  bool                                  // It was complete when it was opened.
+	before   download.Progress                     // The snapshot when the session began: its counters go on.
 	meter    meter
 	burst    []wire.Message // Reused by eachPeer.
 }
