@@ -32,7 +32,7 @@ func TestLoopbackIsDeniedUntilAnAdministratorAllowsIt(t *testing.T) {
 	w.download("tracker", newTorrent(t, "tracked", 1<<20, address+"/announce").file, stallsAfter(2))
 
 	w.says(w.stalls("url", "AddressDenied"), "127.0.0.1", "--allow-cidrs")
-	w.stalls("peer", "NoPeers")
+	w.says(w.stalls("peer", "AddressDenied"), "127.0.0.1", "--allow-cidrs")
 	w.says(w.stalls("tracker", "TrackerUnreachable"), strings.TrimPrefix(address, "http://"))
 	s.mu.Lock()
 	if s.served > 0 {

@@ -73,7 +73,7 @@ const (
 	maxCandidates, maxDialing = 2000, 30
 	// minRedial and maxRedial bound the time before an address is tried
 	// again; it doubles with each failure.
-	minRedial, maxRedial = 30 * time.Second, time.Hour
+	minRedial, maxRedial = 5 * time.Second, time.Hour
 	// wantPeers is how many connections are enough to ask nobody for more
 	// addresses, and askInterval the time between two such questions.
 	wantPeers, askInterval = 30, 30 * time.Second
