@@ -143,3 +143,22 @@ func TestSuspendedDownloadIsErasedToo(t *testing.T) {
 		t.Error("the data was kept")
 	}
 }
+
+func TestTwoOfTheSameFilesAreErasedTogether(t *testing.T) {
+	b := newBench(t)
+	same := func(td *v1alpha1.TorrentDownload) { erased(td); td.Spec.Volume.Path = "same" }
+	a := b.running(same)
+	b.download("b", same)
+	second := download.ID{Namespace: b.ns, Name: "b", UID: string(b.get("b").UID)}
+	b.await("b is asked to resolve", func() bool { _, running := b.fake.Request(second); return running })
+	b.fake.Set(second, snapshot(download.StateWaiting, 0))
+	b.stands("b", status.FailedStatus, "PathConflict")
+	b.fake.Fail("Stop", errors.New("not yet")) // So that each is there when the other one is deleted.
+	b.remove(b.get("a"))
+	b.remove(b.get("b"))
+	b.stands("a", status.TerminatingStatus, "Deleting")
+	b.fake.Fail("Stop", nil)
+	if b.gone(a) != download.Erase {
+		t.Error("the data was left to the other one, which goes too")
+	}
+}

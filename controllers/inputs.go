@@ -86,6 +86,7 @@ func (r *TorrentDownloadReconciler) rivals(ctx context.Context, td *v1alpha1.Tor
 				UID:      string(other.UID),
 				Created:  other.CreationTimestamp.Time,
 				Started:  other.Status.StartTime != nil,
+				Erases:   !other.DeletionTimestamp.IsZero() && other.Spec.DeletionPolicy == v1alpha1.DeletionDelete,
 				Path:     other.Spec.Volume.Path,
 				Content:  other.Status.Name,
 				InfoHash: other.Status.InfoHash.V1,

@@ -46,3 +46,15 @@ func TestDeletionErasesWhatWasWrittenBeforeTheVolumeWasRefused(t *testing.T) {
 		t.Errorf("denied since: it does %q", doing(d))
 	}
 }
+
+// Two that have the same files and are both to be erased must not each leave
+// them to the other.
+func TestFilesAreNotLeftToOneThatErasesThemToo(t *testing.T) {
+	for erases, want := range map[bool]string{true: "erase", false: "stop"} {
+		w := fresh(t).changed(deletion(v1alpha1.DeletionDelete)).downloading()
+		w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", InfoHash: hash, Erases: erases}}
+		if d := w.deleted().decide(); doing(d) != want {
+			t.Errorf("the other erases %t: it does %q", erases, doing(d))
+		}
+	}
+}

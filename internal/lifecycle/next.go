@@ -50,6 +50,7 @@ type Rival struct {
 	UID     string
 	Created time.Time
 	Started bool // It has run, so files of it may be there.
+	Erases  bool // It is being deleted, and its data with it.
 	// Path is its spec.volume.path. Content is its status.name and InfoHash
 	// its status.infoHash.v1; both are "" while they are not known.
 	Path, Content, InfoHash string

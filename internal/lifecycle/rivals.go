@@ -63,10 +63,11 @@ func (s *situation) yieldsTo(r *Rival) bool {
 	return r.UID < string(s.td.UID)
 }
 
-// sharesFiles says whether a rival's files are the same as this download's.
+// sharesFiles says whether a rival's files are the same as this download's, and
+// are to be kept for it.
 func (s *situation) sharesFiles(r *Rival) bool {
 	h := s.td.Status.InfoHash.V1
-	return h != "" && r.InfoHash == h && r.Path == s.td.Spec.Volume.Path
+	return h != "" && !r.Erases && r.InfoHash == h && r.Path == s.td.Spec.Volume.Path
 }
 
 // overlap says whether one of two paths below the same root is the other one
