@@ -5,7 +5,7 @@ import "time"
 // What a tracker, or whoever wrote the torrent, may make a client do.
 const (
 	maxURL       = 4096             // Bytes of an announce URL.
-	maxTrackers  = 100              // Announce URLs of one torrent; the rest are not used.
+	maxTrackers  = 100              // Announce URLs of one torrent, and as many that a user adds; the rest are not used.
 	maxParallel  = 8                // Announces of one torrent under way at once.
 	maxReply     = 2 << 20          // Bytes of a reply, decompressed.
 	maxDepth     = 8                // Lists and dictionaries of a reply within one another.

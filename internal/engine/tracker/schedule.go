@@ -103,9 +103,10 @@ func (s *schedule) setExtra(urls []string) []attempt {
 			seen[e.url] = true
 		}
 	}
+	most := len(seen) + maxTrackers // However many the torrent names, a user's count.
 	s.lists = s.lists[:1:1]
 	for _, u := range urls {
-		if seen[u] || len(seen) >= maxTrackers {
+		if seen[u] || len(seen) >= most {
 			continue
 		}
 		seen[u] = true

@@ -208,18 +208,22 @@ func TestNoMoreTrackersThanTheLimitAreUsed(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf("http://t%d.example/", i)
 	}
-	s := newSchedule([][]string{many[:maxTrackers-1]}, false, 1)
-	s.setExtra(many)
+	s := newSchedule([][]string{many}, false, 1)
 	if got := len(s.status()); got != maxTrackers {
 		t.Errorf("%d trackers, want %d", got, maxTrackers)
 	}
+	s.setExtra([]string{"http://added.example/"})
 	attempts, _ := s.due(time.Unix(0, 0))
 	if len(attempts) != 2 { // One of the tier, and the one added.
 		t.Errorf("%d announces at once", len(attempts))
 	}
+	s.setExtra(many)
+	if got := len(s.status()); got != 2*maxTrackers {
+		t.Errorf("%d trackers with those that were added, want %d", got, 2*maxTrackers)
+	}
 	s = newSchedule(nil, false, 1)
 	s.setExtra(many)
-	if attempts, _ = s.due(time.Unix(0, 0)); len(attempts) != maxParallel {
+	if attempts, _ := s.due(time.Unix(0, 0)); len(attempts) != maxParallel {
 		t.Fatalf("%d announces at once, want %d", len(attempts), maxParallel)
 	}
 	if more, _ := s.due(time.Unix(0, 0)); len(more) != 0 {
