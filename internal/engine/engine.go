@@ -168,7 +168,7 @@ func (e *Engine) Add(s Spec) (*Torrent, error) {
 
 // Close stops all torrents as [Torrent.Stop] does, all at once, and then the
 // engine itself. It returns early, with ctx's error, only if ctx ends; what
-// runs then ends behind.
+// runs then ends behind, and Close may be called again to wait for it.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true

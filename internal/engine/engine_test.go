@@ -389,3 +389,25 @@ func TestSeedingEndsAtItsRatio(t *testing.T) {
 		t.Errorf("stopped seeding after %d of %d bytes", p.BytesUploaded, m.Info.Length)
 	}
 }
+
+func TestCloseMayBeCalledAgain(t *testing.T) {
+	root := content{"data": 1 << 16}.write(t, "content")
+	m := create(t, root, 1<<14, "")
+	e := newTestEngine(t, Config{})
+	tor, err := e.Add(Spec{Metainfo: m, Dir: filepath.Dir(root), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the seed", is(download.StateSeeding))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = e.Close(over) // It may be too late for it, or not.
+	for range 2 {
+		if err := e.Close(t.Context()); err != nil {
+			t.Errorf("closing again: %v", err)
+		}
+	}
+	if _, err := e.Add(Spec{Metainfo: m, Dir: t.TempDir()}); !errors.Is(err, ErrClosed) {
+		t.Errorf("added after Close: %v", err)
+	}
+}

@@ -81,6 +81,7 @@ type Disk struct {
 	unsynced atomic.Int64  // Bytes written since the last round of syncs.
 	syncNow  chan struct{} // Capacity 1.
 	stop     chan struct{}
+	closing  sync.Once
 	done     sync.WaitGroup
 }
 
@@ -119,13 +120,16 @@ func New(o Options) *Disk {
 	return d
 }
 
-// Close closes the stores that are still open and ends all goroutines.
+// Close closes the stores that are still open and ends all goroutines. It may
+// be called twice.
 func (d *Disk) Close() {
 	for _, s := range d.open() {
 		s.Close()
 	}
-	close(d.stop)
-	d.jobs.close()
+	d.closing.Do(func() {
+		close(d.stop)
+		d.jobs.close()
+	})
 	d.done.Wait()
 }
 
