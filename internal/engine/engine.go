@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -67,6 +68,7 @@ type Engine struct {
 	http     *http.Transport
 	tracker  *tracker.Client
 	down, up *rate.Limiter
+	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	mu       sync.Mutex
 	closed   bool
@@ -94,6 +96,7 @@ func New(cfg Config) (*Engine, error) {
 		http:     cfg.Guard.HTTPTransport(),
 		down:     newLimiter(cfg.DownloadBytesPerSecond),
 		up:       newLimiter(cfg.UploadBytesPerSecond),
+		lookup:   net.DefaultResolver.LookupNetIP,
 		torrents: map[metainfo.Hash][]*Torrent{},
 	}
 	copy(e.peerID[:], peerIDPrefix)

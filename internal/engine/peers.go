@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -161,36 +158,4 @@ func (e *Engine) accept(p *transport.Peer) {
 // the tracker session's goroutine.
 func (s *session) found(addrs []netip.AddrPort) {
 	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs})
-}
-
-// findPeers resolves peers that a person named, and hands them to the swarm.
-func (s *session) findPeers(hostPorts []string) {
-	for _, hp := range hostPorts {
-		s.work.Add(1)
-		go func() {
-			defer s.work.Done()
-			addrs, err := resolve(s.ctx, hp)
-			if err != nil {
-				s.log.Warn("can't resolve a peer's address", "peer", hp, "error", err)
-			}
-			s.found(addrs)
-		}()
-	}
-}
-
-func resolve(ctx context.Context, hostPort string) ([]netip.AddrPort, error) {
-	host, portText, err := net.SplitHostPort(hostPort)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	addrs := make([]netip.AddrPort, 0, len(ips))
-	for _, ip := range ips {
-		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
-	}
-	return addrs, err
 }

@@ -46,7 +46,8 @@ type session struct {
 	resumed  bool                                  // It was complete when it was opened.
 	before   download.Progress                     // The snapshot when the session began: its counters go on.
 	meter    meter
-	burst    []wire.Message // Reused by eachPeer.
+	burst    []wire.Message                // Reused by eachPeer.
+	named    map[string]context.CancelFunc // Ends the search for a peer that a person named.
 }
 
 func newSession(t *Torrent, store *disk.Store) *session {
@@ -59,6 +60,7 @@ func newSession(t *Torrent, store *disk.Store) *session {
 	}
 	s.ctx, s.cancel = context.WithCancel(t.ctx)
 	s.links.open = map[swarm.Peer]*link{}
+	s.named = map[string]context.CancelFunc{}
 	have := store.Have()
 	s.want, _ = t.wishes()
 	s.swarm = swarm.New(time.Now(), swarm.Config{

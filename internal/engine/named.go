@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// lookupFirst and lookupLast bound the time after which a name that could not
+// be resolved is looked up again; it doubles each time.
+const lookupFirst, lookupLast = time.Second, 5 * time.Minute
+
+// findPeers looks up the peers that a person named, each once, until it is found
+// or not named any more.
+func (s *session) findPeers(hostPorts []string) {
+	for hostPort, cancel := range s.named {
+		if !slices.Contains(hostPorts, hostPort) {
+			cancel()
+			delete(s.named, hostPort)
+		}
+	}
+	for _, hostPort := range hostPorts {
+		if s.named[hostPort] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(s.ctx)
+		s.named[hostPort] = cancel
+		s.work.Go(func() { s.findPeer(ctx, hostPort) })
+	}
+}
+
+// findPeer hands the addresses of a name to the swarm. A name that is not known
+// may be one soon: that of a service that is about to start.
+func (s *session) findPeer(ctx context.Context, hostPort string) {
+	host, portText, err := net.SplitHostPort(hostPort)
+	port, perr := strconv.ParseUint(portText, 10, 16)
+	if err != nil || perr != nil {
+		s.log.Warn("not the address of a peer, which is host:port", "peer", hostPort)
+		return
+	}
+	for wait := lookupFirst; ; wait = min(2*wait, lookupLast) {
+		ips, err := s.t.engine.lookup(ctx, "ip", host)
+		if err == nil {
+			addrs := make([]netip.AddrPort, 0, len(ips))
+			for _, ip := range ips {
+				addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+			}
+			s.found(addrs)
+			return
+		}
+		if ctx.Err() == nil {
+			s.log.Warn("can't resolve a peer's address", "peer", hostPort, "again", wait, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
