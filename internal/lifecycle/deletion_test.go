@@ -14,13 +14,13 @@ func TestDeletionDoesNotHangOnAVolumeThatWasAlwaysRefused(t *testing.T) {
 		w := fresh(t).changed(deletion(v1alpha1.DeletionDelete))
 		w.decide()
 		w.sees(with(snapshot(download.StateFailed, 0), failure(reason, true))).decide()
-		for name, p := range map[string]*download.Progress{"": w.p, " after a restart": nil} {
+		for name, p := range map[string]*download.Progress{"at once": w.p, "after a restart": nil} {
 			again := *w
 			again.td = w.td.DeepCopy()
 			again.p = p
 			d := again.deleted().decide()
 			if doing(d) != "stop" || reasons(d.Events) != "CleanupSkipped" || !d.RemoveFinalizer {
-				t.Errorf("%s%s: it does %q, tells %q", reason, name, doing(d), reasons(d.Events))
+				t.Errorf("%s, %s: it does %q, tells %q", reason, name, doing(d), reasons(d.Events))
 			}
 		}
 	}
