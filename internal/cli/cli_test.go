@@ -121,6 +121,8 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"download x --peer 10.0.0.1", "host:port"},
 		{"download x --tracker udp://t.example:80", "must be a URL"},
 		{"download x --seed --seed-ratio 2", "only one of"},
+		{"download x --seed-ratio inf", "at most 1000000"},
+		{"download x --seed-ratio nan", "at most 1000000"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			r := run(t, strings.Fields(c.args)...)
@@ -129,6 +131,15 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 				t.Errorf("it does not say where to look: %s", r.stderr)
 			}
 		})
+	}
+}
+
+func TestRatiosAreRoundedToAPercentAndNeverToNone(t *testing.T) {
+	for ratio, want := range map[float64]int{1.5: 150, 1.15: 115, 0.001: 1, maxSeedRatio: 100 * maxSeedRatio} {
+		f := downloadFlags{seedRatio: ratio}
+		if got := f.spec(nil).Seeding.RatioPercent; got != want {
+			t.Errorf("a ratio of %v is %d%%, want %d%%", ratio, got, want)
+		}
 	}
 }
 

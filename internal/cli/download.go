@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -21,6 +22,9 @@ import (
 // stopWait bounds how long a download that was told to stop takes to write
 // down where it is.
 const stopWait = 30 * time.Second
+
+// maxSeedRatio is far more than anybody means.
+const maxSeedRatio = 1_000_000
 
 // downloadFlags are the flags of download.
 type downloadFlags struct {
@@ -135,6 +139,9 @@ func (f *downloadFlags) check() error {
 	if f.maxPeers < 0 || f.seedRatio < 0 || f.seedTime < 0 {
 		return errors.New("--max-peers, --seed-ratio and --seed-time must not be negative")
 	}
+	if !(f.seedRatio <= maxSeedRatio) { // Not a number isn't, either.
+		return fmt.Errorf("--seed-ratio must be at most %d; --seed has no end", maxSeedRatio)
+	}
 	if f.seed && f.seedRatio > 0 || f.seed && f.seedTime > 0 || f.seedRatio > 0 && f.seedTime > 0 {
 		return errors.New("only one of --seed, --seed-ratio and --seed-time may be given")
 	}
@@ -165,7 +172,7 @@ func (f *downloadFlags) spec(m *metainfo.Metainfo) engine.Spec {
 	case f.seed:
 		s.Seeding.Policy = download.SeedForever
 	case f.seedRatio > 0:
-		s.Seeding = download.Seeding{Policy: download.SeedRatio, RatioPercent: int(f.seedRatio * 100)}
+		s.Seeding = download.Seeding{Policy: download.SeedRatio, RatioPercent: int(max(1, math.Round(f.seedRatio*100)))}
 	case f.seedTime > 0:
 		s.Seeding = download.Seeding{Policy: download.SeedDuration, Duration: f.seedTime}
 	}

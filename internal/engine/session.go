@@ -198,7 +198,7 @@ func (s *session) atRest() bool {
 	case download.SeedForever:
 		return false
 	case download.SeedRatio:
-		return s.uploaded()*100 >= int64(s.want.Seeding.RatioPercent)*p.BytesTotal
+		return float64(s.uploaded())*100 >= float64(s.want.Seeding.RatioPercent)*float64(p.BytesTotal)
 	case download.SeedDuration:
 		return time.Since(p.CompletedAt) >= s.want.Seeding.Duration
 	default:
