@@ -20,7 +20,7 @@ const (
 type entry struct {
 	index, begin, length uint32
 	state                entryState
-	at                   time.Duration // When it was made.
+	at                   time.Duration // When it was made, or when it was cancelled or lost.
 }
 
 // queue holds requests in the order in which they were made, which is nearly

@@ -148,7 +148,7 @@ func (s *Swarm) answer(p *peer, m *wire.Message) bool {
 	if r == nil {
 		return false
 	}
-	at := r.at
+	at, wanted := r.at, r.state <= late
 	p.requests.mark(r, answered)
 	p.down.add(s.now, m.Length)
 	p.lastBlock = s.now
@@ -157,7 +157,9 @@ func (s *Swarm) answer(p *peer, m *wire.Message) bool {
 		p.snubbed = false
 		p.pipe.revive(s.now)
 	}
-	p.pipe.received(s.now, at, m.Length, p.hungry)
+	if wanted {
+		p.pipe.received(s.now, at, m.Length, p.hungry)
+	}
 	s.touch(p)
 	return true
 }
@@ -169,6 +171,7 @@ func (s *Swarm) cancel(p *peer, m *wire.Message) {
 	}
 	if r := p.requests.find(m.Index, m.Begin); r != nil && r.state <= late {
 		p.requests.mark(r, cancelled)
+		r.at = s.now
 		s.send(p, wire.Message{ID: wire.Cancel, Index: m.Index, Begin: m.Begin, Length: m.Length})
 		s.touch(p)
 	}
@@ -188,6 +191,7 @@ func (s *Swarm) chokedBy(p *peer) {
 		if e := &entries[i]; e.state <= late {
 			s.pick.Lost(picker.ID(p.id), blockOf(e.index, e.begin))
 			p.requests.mark(e, lost)
+			e.at = s.now
 		}
 	}
 	s.busy.freed = true
