@@ -224,7 +224,7 @@ func TestALowDownloadLimitBlamesNoPeer(t *testing.T) {
 	for _, c := range []struct {
 		limit         int64
 		seeds, pieces int
-	}{{1 << 10, 5, 100}, {20 << 10, 50, 200}, {200 << 10, 70, 2000}} {
+	}{{1 << 10, 5, 100}, {20 << 10, 50, 200}, {200 << 10, 70, 500}} {
 		nodes := append(repeat(c.seeds, Node{Complete: true}), Node{Down: c.limit, Limit: c.limit})
 		w := New(Config{Pieces: c.pieces, PieceLength: 4 * blockSize, Nodes: nodes})
 		run(t, w, w.Done, 10*time.Hour)
