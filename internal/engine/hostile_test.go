@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -156,4 +157,30 @@ func TestAFileThatVanishesUnderASeedIsToldAndFetchedAgain(t *testing.T) {
 	}
 	await(t, tor, "the repair", is(download.StateSeeding))
 	sameTree(t, root, filepath.Join(dir, "content"))
+}
+
+func TestAFailureIsToldOnceHoweverManyFollowFromIt(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 64<<10, "")
+	from := seed(t, root, m)
+	dir := t.TempDir()
+	e := newTestEngine(t, Config{})
+	tor, err := e.Add(Spec{Metainfo: m, Dir: dir, Peers: []string{from.addr()}, Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the download", is(download.StateSeeding))
+	if err := os.Truncate(filepath.Join(dir, "content/data"), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, ".torrent-operator")); err != nil { // The journal can't be written any more, either.
+		t.Fatal(err)
+	}
+	if _, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: t.TempDir(), Peers: []string{e.addr()}}); err != nil {
+		t.Fatal(err)
+	}
+	p := await(t, tor, "the failure", is(download.StateFailed))
+	if strings.Contains(p.Err.Message, "\n") || !strings.Contains(p.Err.Message, "read a verified piece") {
+		t.Errorf("it says %q", p.Err.Message)
+	}
 }

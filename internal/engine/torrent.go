@@ -163,6 +163,8 @@ func (t *Torrent) run() {
 			f := failure(err)
 			t.log.Error("the download stopped", "reason", f.Reason, "error", err)
 			t.amend(func(p *download.Progress) { p.State, p.Err = download.StateFailed, f })
+		case err != nil && !errors.Is(err, context.Canceled):
+			t.log.Warn("stopped, but not all could be kept; the next start fetches it again", "error", err)
 		}
 		return
 	}
@@ -179,7 +181,14 @@ func (t *Torrent) runSession() error {
 	t.session.Store(s)
 	err = s.loop(t.ctx)
 	t.session.Store(nil)
-	return errors.Join(err, s.shutdown())
+	end := s.shutdown()
+	if err == nil {
+		return end
+	}
+	if end != nil { // It follows from the first, which says what to do.
+		t.log.Debug("closing after a failure failed too", "error", end)
+	}
+	return err
 }
 
 // open opens the files and, if that was asked for, checks all of them.
