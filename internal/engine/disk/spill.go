@@ -2,15 +2,25 @@ package disk
 
 import "time"
 
+// finishWait is how long to hope that a piece is finished soon.
+const finishWait = 100 * time.Millisecond
+
 // makeRoom sees to it that memory is, or may be, free. While pieces are being
-// finished it waits for one of them: that frees more, and costs nothing.
-// Otherwise it spills the piece that was touched longest ago, or waits for
-// something to change. It returns false when the deadline came first. Nothing
-// that it waits for waits for it.
+// finished it waits a little for one of them: that frees more, and costs
+// nothing. Otherwise it spills the piece that was touched longest ago, or
+// waits for something to change. It returns false when the deadline came
+// first. Nothing that it waits for waits for it.
 func (d *Disk) makeRoom(deadline <-chan time.Time) bool {
 	change := d.progress.expect()
 	defer d.progress.ignore()
-	if d.jobs.pending.Load() == 0 && d.spillOne() {
+	if d.jobs.pending.Load() > 0 {
+		select {
+		case <-change:
+			return true
+		case <-time.After(finishWait):
+		}
+	}
+	if d.spillOne() {
 		return true
 	}
 	select {
