@@ -169,7 +169,7 @@ func (s *Swarm) backoffAfter(p *peer) verdict {
 	switch {
 	case p.reason == ReasonSeeds:
 		return full
-	case p.reason == ReasonReplaced || p.reason == ReasonFull || p.reason == ReasonIdle || p.reason == ReasonDuplicate:
+	case p.reason == ReasonReplaced || p.reason == ReasonFull || p.reason == ReasonIdle:
 		return fine
 	case p.reason == "" && s.now-p.since >= time.Minute:
 		return fine
