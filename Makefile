@@ -39,6 +39,10 @@ endif
 interop: build ## Exchange torrents with transmission, aria2 and libtorrent, in both directions.
 	$(GO) test -tags interop -count 1 -timeout 40m -v ./test/interop/...
 
+.PHONY: process
+process: ## Hold a real process of the command to its bounds of memory, with gigabytes.
+	$(GO) test -tags slow -count 1 -timeout 20m ./test/process/...
+
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.
 	$(TOOLS)/golangci-lint run

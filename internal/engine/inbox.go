@@ -79,7 +79,7 @@ func received(p swarm.Peer, r *peerconn.Received) swarm.Event {
 // add holds b.mu.
 func (b *inbox) add(e swarm.Event) {
 	if b.events == nil {
-		b.events = lists.Get().(*[]swarm.Event) //nolint:errcheck // Nothing else is in it.
+		b.events = lists.Get().(*[]swarm.Event)
 	}
 	*b.events = append(*b.events, e)
 	b.weight += weightOf(&e)
