@@ -157,18 +157,3 @@ func isSentence(c *ast.CommentGroup) bool {
 	end := strings.TrimSpace(last)
 	return end != "" && (strings.HasPrefix(last, "\t") || strings.ContainsRune(".!?:)", rune(end[len(end)-1])))
 }
-
-// elsewhere are paths that mean something on one machine only.
-var elsewhere = []string{"/work/", "../shared/"}
-
-func TestNothingRefersOutsideTheRepository(t *testing.T) {
-	for _, s := range sources(t) {
-		for _, group := range s.file.Comments {
-			for _, word := range elsewhere {
-				if strings.Contains(group.Text(), word) {
-					t.Errorf("%s: a comment refers to %s, which is not in this repository", s.at(group), word)
-				}
-			}
-		}
-	}
-}
