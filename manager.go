@@ -317,6 +317,9 @@ func volumeRoots(roots []string) ([]string, error) {
 
 func restConfig(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig != "" {
+		if _, err := os.Stat(kubeconfig); err != nil {
+			return nil, fmt.Errorf("--kubeconfig: %w", err)
+		}
 		os.Setenv("KUBECONFIG", kubeconfig)
 	}
 	cfg, err := ctrl.GetConfig()

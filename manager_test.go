@@ -25,7 +25,7 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 		"--assembly-memory=1", "--assembly-memory=much",
 		"--local-volume-root=/,", "--local-volume-root=./here", "--local-volume-root=/nonexistent",
 		"--deny-cidrs=10.0.0.0", "--allow-cidrs=here", "--listen-ports=9-1",
-		"--log-level=loud", "--log-format=xml",
+		"--log-level=loud", "--log-format=xml", "--kubeconfig=/nonexistent",
 	} {
 		cmd := managerCommand()
 		cmd.SetArgs([]string{flag})

@@ -62,7 +62,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func exactly(n int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError(cmd, fmt.Errorf("it takes %s, and %d arguments were given", names, len(args)))
+			return usageError(cmd, fmt.Errorf("it takes %s, but got %d", names, len(args)))
 		}
 		return nil
 	}

@@ -98,12 +98,12 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 	}{
 		{"nonsense", "unknown command"},
 		{"create", "the PATH of one file or folder"},
-		{"create a b", "2 arguments"},
+		{"create a b", "but got 2"},
 		{"create . --nonsense", "unknown flag"},
 		{"create . --piece-length ten", "is no size"},
 		{"create . --piece-length 100KiB", "power of two"},
 		{"create . --piece-length 8KiB", "power of two"},
-		{"create . --tracker t.example", "must be a URL"},
+		{"create . --tracker t.example", "begins with http:// or https:// or udp://"},
 		{"create . --web-seed ftp://t.example/", "must be a URL"},
 		{"create . --node t.example", "host:port"},
 		{"create . --node t.example:70000", "host:port"},
@@ -115,6 +115,7 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"tracker --listen nowhere", "is no address"},
 		{"download", "one .torrent FILE or more"},
 		{"download x --port 70000", "--port"},
+		{"download x --port ten", "flag: invalid syntax (see"},
 		{"download x --max-peers -1", "must not be negative"},
 		{"download x --seed-ratio -1", "must not be negative"},
 		{"download x --limit-down 10QB", "is no size"},
@@ -288,6 +289,8 @@ func TestInspectOnTheWrongFiles(t *testing.T) {
 	dir := t.TempDir()
 	run(t, "inspect", filepath.Join(dir, "missing")).expectFailure(t, exitFiles, "can't read "+filepath.Join(dir, "missing")+": no such file")
 	run(t, "inspect", dir).expectFailure(t, exitFiles, "is a directory")
+	run(t, "inspect", "magnet:?xt=urn:btih:1").expectFailure(t, exitTorrent, "magnet links are not supported yet")
+	run(t, "inspect", "https://a.example/b.torrent").expectFailure(t, exitFiles, "fetch it first")
 	run(t, "inspect", write(t, dir, "text", []byte("hello"))).expectFailure(t, exitTorrent, "text: invalid torrent")
 	run(t, "inspect", write(t, dir, "empty", nil)).expectFailure(t, exitTorrent, "empty: invalid torrent")
 	run(t, "inspect", write(t, dir, "cut", []byte("d8:announce"))).expectFailure(t, exitTorrent, "cut: invalid torrent")

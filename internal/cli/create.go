@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,7 @@ func (f *createFlags) options(cmd *cobra.Command) (metainfo.CreateOptions, error
 		CreatedBy: "torrent-operator", URLList: f.webSeeds, Pad: f.pad,
 	}
 	if n := o.PieceLength; n != 0 && (n&(n-1) != 0 || n < 16<<10 || n > metainfo.MaxPieceLength) {
-		return o, usageError(cmd, fmt.Errorf("--piece-length must be a power of two from 16KiB to %s", termui.Bytes(metainfo.MaxPieceLength)))
+		return o, usageError(cmd, fmt.Errorf("--piece-length must be a power of two from 16KiB to %dGiB", metainfo.MaxPieceLength>>30))
 	}
 	if !f.noDate {
 		o.CreationDate = time.Now()
@@ -195,7 +196,7 @@ func checkURL(s string, schemes ...string) error {
 			}
 		}
 	}
-	return fmt.Errorf("it must be a URL that begins with %s://", schemes[len(schemes)-1])
+	return fmt.Errorf("it must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
 }
 
 func splitHostPort(s string) (host string, port int, err error) {

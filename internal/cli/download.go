@@ -59,7 +59,7 @@ seconds and for each change; with --json it is one JSON object a line.
   torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(cmd, errors.New("it takes one .torrent FILE or more, and none was given"))
+				return usageError(cmd, errors.New("it takes one .torrent FILE or more, but got none"))
 			}
 			return nil
 		},
@@ -146,7 +146,7 @@ func (f *downloadFlags) check() error {
 		return errors.New("only one of --seed, --seed-ratio and --seed-time may be given")
 	}
 	for _, t := range f.trackers {
-		if err := checkURL(t, "https", "http"); err != nil {
+		if err := checkURL(t, "http", "https"); err != nil {
 			return fmt.Errorf("--tracker %s: %w", t, err)
 		}
 	}

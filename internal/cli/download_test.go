@@ -148,9 +148,12 @@ func TestDownloadByATrackerWithJSON(t *testing.T) {
 	r.expectSuccess(t)
 	d.expectIn(t, out)
 	var last jsonProgress
-	sawTracker := false
+	sawTracker, before := false, ""
 	for line := range strings.Lines(r.stdout) {
-		last = jsonProgress{}
+		if line == before {
+			t.Errorf("it is written twice: %s", line)
+		}
+		last, before = jsonProgress{}, line
 		if err := json.Unmarshal([]byte(line), &last); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}

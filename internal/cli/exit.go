@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -52,8 +54,13 @@ func fail(code exitCode, format string, args ...any) error {
 	return &codedError{code, fmt.Errorf(format, args...)}
 }
 
-// usageError says that the command line is wrong, and where to look.
+// usageError says that the command line is wrong, and where to look. What a
+// number's parser says of itself and its input would only say it twice.
 func usageError(cmd *cobra.Command, err error) error {
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		err = errors.New(strings.Replace(err.Error(), number.Error(), number.Err.Error(), 1))
+	}
 	return fail(exitUsage, "%w (see %s --help)", err, cmd.CommandPath())
 }
 

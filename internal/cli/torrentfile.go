@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,12 @@ func readTorrent(cmd *cobra.Command, name string) (*metainfo.Metainfo, error) {
 		shown = "standard input"
 	} else {
 		f, err := os.Open(name)
-		if err != nil {
+		switch {
+		case err != nil && strings.HasPrefix(name, "magnet:"):
+			return nil, fail(exitTorrent, "magnet links are not supported yet; give a .torrent file")
+		case err != nil && strings.Contains(name, "://"):
+			return nil, fail(exitFiles, "%s is no file; fetch it first, and give the .torrent file", name)
+		case err != nil:
 			return nil, fileError("read", name, err)
 		}
 		defer f.Close()

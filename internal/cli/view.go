@@ -87,12 +87,17 @@ func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 	fmt.Fprintln(v.out, v.name+line)
 }
 
-// jsonView writes each snapshot as one JSON object on a line.
+// jsonView writes each snapshot as one JSON object on a line, and none twice.
 type jsonView struct {
-	out *json.Encoder
+	out   *json.Encoder
+	wrote *download.Progress
 }
 
 func (v *jsonView) show(p *download.Progress, peers []engine.PeerInfo, _ bool) {
+	if p == v.wrote {
+		return
+	}
+	v.wrote = p
 	v.out.Encode(snapshot(p, peers)) //nolint:errcheck // Whoever reads it is gone; the download goes on.
 }
 

@@ -129,12 +129,14 @@ func TestHashingIsShownAtABearablePace(t *testing.T) {
 
 func TestJSONHasTheFullDetail(t *testing.T) {
 	var out strings.Builder
-	v := &jsonView{json.NewEncoder(&out)}
+	v := &jsonView{out: json.NewEncoder(&out)}
 	p := halfway()
 	v.show(&p, []engine.PeerInfo{{Addr: netip.MustParseAddrPort("10.0.0.1:6881")}}, false)
-	p.State, p.DownloadBytesPerSecond = download.StateFailed, 0
-	p.Err = &download.Failure{Reason: download.ReasonVolumeError, Message: "broken", Permanent: true}
-	v.show(&p, nil, true)
+	v.show(&p, nil, true) // Nothing new to say.
+	q := p
+	q.State, q.DownloadBytesPerSecond = download.StateFailed, 0
+	q.Err = &download.Failure{Reason: download.ReasonVolumeError, Message: "broken", Permanent: true}
+	v.show(&q, nil, true)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("%d lines", len(lines))

@@ -33,7 +33,7 @@ func ReadMetainfo(b []byte) (*metainfo.Metainfo, error) {
 	case errors.Is(err, metainfo.ErrUnsupported):
 		return nil, permanent(download.ReasonUnsupportedTorrent, "%v", err)
 	case err != nil:
-		return nil, permanent(download.ReasonMetainfoInvalid, "this is not a usable .torrent file: %v; put the right file there", err)
+		return nil, permanent(download.ReasonMetainfoInvalid, "%v; put the right .torrent file there", err)
 	}
 	return m, nil
 }

@@ -97,7 +97,7 @@ func (d *demo) startTracker(ctx context.Context) error {
 }
 
 func (d *demo) makeTorrent(ctx context.Context) error {
-	d.say("Making %d files of %d MiB together and a torrent of them …", len(files), contentSize()>>20)
+	d.say("Making %d files of %dMiB together and a torrent of them …", len(files), contentSize()>>20)
 	if err := writeContent(ctx, d.content()); err != nil {
 		return err
 	}

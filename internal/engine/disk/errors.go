@@ -61,7 +61,7 @@ func fault(doing, name string, err error) error {
 	if errors.As(err, &p) {
 		err = p.Err
 	}
-	return fmt.Errorf("cannot %s %q: %w: %w", doing, name, err, kind)
+	return fmt.Errorf("can't %s %q: %w: %w", doing, name, err, kind)
 }
 
 func classified(err error) bool {

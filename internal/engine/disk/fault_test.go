@@ -219,7 +219,7 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		if again := fault("do", "other", got); !errors.Is(again, got) || again.Error() != got.Error() {
 			t.Errorf("classified twice: %v", again)
 		}
-		if strings.Contains(got.Error(), "secret") || !strings.HasPrefix(got.Error(), `cannot write "some/file": `+err.Error()) {
+		if strings.Contains(got.Error(), "secret") || !strings.HasPrefix(got.Error(), `can't write "some/file": `+err.Error()) {
 			t.Errorf("%v", got)
 		}
 	}

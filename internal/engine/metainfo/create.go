@@ -132,7 +132,7 @@ func placeOf(names *namer, rel string) (string, error) {
 }
 
 func nameError(path, safe string) error {
-	return fmt.Errorf("%q: this name cannot be in a torrent, clients would store the file as %q; give it another name", path, safe)
+	return fmt.Errorf("%q: this name can't be in a torrent: clients would store the file as %q; give it another name", path, safe)
 }
 
 // chosenLength returns the power of two that suits so many bytes.

@@ -91,9 +91,9 @@ func (s *source) add(rel string, info fs.FileInfo) error {
 	f := sourceFile{rel: rel, size: info.Size(), executable: info.Mode()&0o111 != 0}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s: a symbolic link cannot be in a torrent; remove it, or put there what it leads to", s.full(f))
+		return fmt.Errorf("%s: a symbolic link can't be in a torrent; remove it, or put there what it leads to", s.full(f))
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: neither a file nor a folder, so it cannot be in a torrent", s.full(f))
+		return fmt.Errorf("%s: neither a file nor a folder, so it can't be in a torrent", s.full(f))
 	}
 	s.files = append(s.files, f)
 	return nil
