@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -195,13 +196,25 @@ func (r *run) stderr() string {
 	return string(b)
 }
 
-// freePort returns a TCP port on which nobody listens.
+// nextPort is where the search for a free port begins: below those that the
+// kernel takes for outgoing connections, so that none of them comes in between.
+var nextPort atomic.Int32
+
+func init() { nextPort.Store(int32(10000 + os.Getpid()%200*10)) }
+
+// freePort returns a TCP port on which nobody listens, and never the same
+// again.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	for range 2000 {
+		port := strconv.Itoa(int(nextPort.Add(1)))
+		l, err := net.Listen("tcp", ":"+port)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return port
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free")
+	return ""
 }

@@ -258,7 +258,15 @@ func TestKilledAroundCompletion(t *testing.T) {
 			for i := range 5 {
 				tor := newTorrent(t, layout{name: "small", pieceLength: pieceLength, size: size}, random(uint64(i), size))
 				o := newOrdeal(t, tor, &peer{})
-				o.killWhen(t, o.begin(t), due)
+				r := o.begin(t)
+				select {
+				case <-o.when(due):
+				case <-r.Done(): // It was faster.
+				case <-time.After(patience):
+					t.Fatalf("it does not complete: %+v", r.last())
+				}
+				r.kill(t)
+				o.bury(t, r)
 				complete := o.safe.IsFull()
 				fetched := o.total
 				o.finish(t)
