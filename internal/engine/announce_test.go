@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ func TestEachAnnouncedSessionCountsByItselfAndCompletesOnce(t *testing.T) {
 	l.await(t, first...)
 	heard(t, tor)
 	tor.Verify()
-	second := append(first, "stopped left=0 downloaded=1048576", "started left=0 downloaded=0")
+	second := append(slices.Clone(first), "stopped left=0 downloaded=1048576", "started left=0 downloaded=0")
 	l.await(t, second...)
 	heard(t, tor)
 	stop(t, tor)

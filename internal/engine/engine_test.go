@@ -78,7 +78,7 @@ func (c content) write(t *testing.T, name string) string {
 		}
 		b := make([]byte, size)
 		rng := rand.NewChaCha8([32]byte{byte(len(file)), byte(size)})
-		rng.Read(b) //nolint:errcheck // It never fails.
+		rng.Read(b)
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
