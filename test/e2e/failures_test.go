@@ -54,7 +54,7 @@ func (w *world) stalls(name, reason string) *v1alpha1.TorrentDownload {
 func wrongMetainfo(w *world, _ *torrent, _ string) {
 	w.download("wrong", []byte("<html>please log in</html>"))
 	td := w.stalls("wrong", "MetainfoInvalid")
-	w.says(td, ".torrent", "put the right file there")
+	w.says(td, ".torrent", "put the right .torrent file there")
 	if got := condition(td, v1alpha1.ConditionMetadataResolved); got != "False MetainfoInvalid" {
 		w.Errorf("MetadataResolved is %q", got)
 	}
