@@ -232,3 +232,18 @@ func TestSpreadIsSteadyAndSmall(t *testing.T) {
 		t.Errorf("100 keys have only %d times", len(seen))
 	}
 }
+
+func TestMessagesOfFailuresAreSentences(t *testing.T) {
+	for said, want := range map[string]string{
+		"":                         "",
+		"no space left; free some": "No space left; free some.",
+		"No space left.":           "No space left.",
+		"is it there?":             "Is it there?",
+		"écrire: plus de place":    "Écrire: plus de place.",
+		`"data/x" is not a file`:   `"data/x" is not a file.`,
+	} {
+		if got := sentence(said); got != want {
+			t.Errorf("%q became %q, want %q", said, got, want)
+		}
+	}
+}

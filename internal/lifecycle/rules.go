@@ -217,6 +217,7 @@ func (s *situation) failure(reason string) *download.Failure {
 	if f.Message == "" {
 		f.Message = messages[f.Reason]
 	}
+	f.Message = sentence(f.Message)
 	return &f
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
@@ -203,3 +204,16 @@ var camelCase = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,63}$`)
 // validReason says whether the API server would take r as a condition's
 // reason.
 func validReason(r string) bool { return camelCase.MatchString(r) }
+
+// sentence gives what an error says the form of a condition's message.
+func sentence(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	s = string(unicode.ToUpper(first)) + s[n:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}
