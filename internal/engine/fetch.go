@@ -62,14 +62,14 @@ func (e *Engine) FetchMetainfo(ctx context.Context, from download.URL) (*metainf
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, transient(download.ReasonMetainfoUnavailable, "%s answered %s for the .torrent file; check the URL and, if it needs one, the Secret with its headers", host, resp.Status)
+		return nil, transient(download.ReasonMetainfoUnavailable, "the server %s answered %s for the .torrent file; check the URL and, if it needs one, the Secret with its headers", host, resp.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, metainfo.MaxSize+1))
 	if err != nil {
 		return nil, fetchFailure(host, err)
 	}
 	if len(body) > metainfo.MaxSize {
-		return nil, permanent(download.ReasonMetainfoInvalid, "%s sent more than %d MiB, which is no .torrent file", host, metainfo.MaxSize>>20)
+		return nil, permanent(download.ReasonMetainfoInvalid, "the server %s sent more than %d MiB, which is no .torrent file", host, metainfo.MaxSize>>20)
 	}
 	if sum := sha256.Sum256(body); from.SHA256 != "" && !strings.EqualFold(from.SHA256, hex.EncodeToString(sum[:])) {
 		return nil, permanent(download.ReasonChecksumMismatch, "the .torrent file from %s has SHA-256 %x and not the pinned one; check both", host, sum)
