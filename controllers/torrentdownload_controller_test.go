@@ -187,14 +187,14 @@ func TestVerifyRequestedIsHandledOnce(t *testing.T) {
 		return n
 	}
 	b.await("the status records it", func() bool { return b.get("a").Status.LastHandledVerifyAt == "1" })
-	n := asked()
-	if n == 0 {
+	if asked() == 0 {
 		t.Error("recorded, but the executor was not asked")
 	}
 	check := snapshot(download.StateChecking, 500)
 	check.Checked = 0.5
 	b.fake.Set(id, check)
 	b.stands("a", status.InProgressStatus, "Checking")
+	n := asked() // Until the cache has the record, the same token may be said again, which asks for nothing.
 	b.fake.Set(id, snapshot(download.StateComplete, 1000))
 	b.stands("a", status.CurrentStatus, "Complete")
 	if again := asked(); again != n {
