@@ -36,6 +36,7 @@ type assembly struct {
 	touched   uint64 // Disk.clock when a block was last claimed or committed.
 	spilling  bool   // Some blocks are in state spilling.
 	finishing bool   // Finish was called; nothing may change until it is over.
+	writing   bool   // It is journaled as about to be written whole.
 	digests   bool   // Finish wants digests.
 }
 
@@ -61,6 +62,14 @@ func (a *assembly) onDisk() *bitfield.Bitfield {
 		}
 	}
 	return b
+}
+
+// mayBeOnDisk returns which blocks the next run is to look for in their files.
+func (a *assembly) mayBeOnDisk() *bitfield.Bitfield {
+	if a.writing {
+		return bitfield.Full(len(a.blocks))
+	}
+	return a.onDisk()
 }
 
 // run is a stretch of blocks, from first to before end.

@@ -53,15 +53,17 @@ func (s *Store) finish(a *assembly, w *writer) {
 		r.OK, r.Digests, r.Err = s.hash(a)
 	}
 	if r.OK {
-		runs := a.runs(held, len(a.blocks))
-		if r.Err = w.write(s, a, runs); r.Err == nil {
+		if r.Err = s.recordWriting(a); r.Err == nil {
+			r.Err = w.write(s, a, a.runs(held, len(a.blocks)))
+		}
+		if r.Err == nil {
 			r.Err = s.recordPiece(a.index)
 		}
 		r.OK = r.Err == nil
 	}
 	inPlace := false
 	s.mu.Lock()
-	a.finishing = false
+	a.finishing, a.writing = false, false
 	if r.Err == nil {
 		inPlace = len(a.runs(spilled, len(a.blocks))) > 0
 		s.discard(a)
@@ -147,6 +149,24 @@ func (s *Store) recordPiece(index uint32) error {
 	s.have.Set(int(index))
 	s.mu.Unlock()
 	s.disk.wrote(s.info.PieceSize(int(index)))
+	return nil
+}
+
+// recordWriting journals, before a verified piece is written, that all of its
+// blocks may be in place: a run that is killed between the write and its record
+// leaves a piece that the next run hashes, and does not fetch again.
+func (s *Store) recordWriting(a *assembly) error {
+	s.recording.Lock()
+	defer s.recording.Unlock()
+	if s.lost {
+		return s.broken()
+	}
+	if err := s.journal.append(record(nil, recBlocks, blocksPayload(a.index, bitfield.Full(len(a.blocks))))); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	a.writing = true
+	s.mu.Unlock()
 	return nil
 }
 

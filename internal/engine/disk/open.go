@@ -141,10 +141,13 @@ func (s *Store) trust(c *claims, v *survey) (check *bitfield.Bitfield) {
 		}
 	}
 	for p, blocks := range c.blocks {
-		if a := s.partial(p, blocks, v); a.complete() {
+		switch a := s.partial(p, blocks, v); {
+		case a.complete():
 			check.Set(int(p))
 			s.journal.stale = true
-		} else if a.done > 0 {
+		case blocks.IsFull(): // It was about to be written, and was not.
+			s.journal.stale = true
+		case a.done > 0:
 			s.pieces[p] = a
 		}
 	}

@@ -144,7 +144,7 @@ func (s *Store) claims() *claims {
 	c := newClaims(s.have.Len())
 	c.written, c.durable, c.completed = s.have.Clone(), s.durable.Clone(), s.completed
 	for i, a := range s.pieces {
-		if b := a.onDisk(); b.Count() > 0 && !s.have.Has(int(i)) {
+		if b := a.mayBeOnDisk(); b.Count() > 0 && !s.have.Has(int(i)) {
 			c.blocks[i] = b
 		}
 	}
