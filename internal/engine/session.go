@@ -21,7 +21,7 @@ import (
 const stopWait = 2 * time.Second
 
 // session is a torrent from the moment its files are open until it stops or
-// is to be checked again. All fields but conns belong to the torrent's
+// is to be checked again. All fields but links belong to the torrent's
 // goroutine.
 type session struct {
 	t     *Torrent
