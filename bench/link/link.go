@@ -4,7 +4,7 @@
 // rate, and not all of them. It works where the kernel has no netem.
 //
 // The namespaces have no names: they end with the process that made them, even
-// if it is killed, and nothing is left behind.
+// if it is killed, and with the last program that still runs in them.
 package link
 
 import (
