@@ -50,7 +50,7 @@ func Crowd(ctx context.Context, c CrowdConfig) error {
 		if c.Rate < 1 {
 			return fmt.Errorf("slow peers at %d bytes a second: give 1 at least", c.Rate)
 		}
-		if s.payload, err = openPayload(t.info, c.Dir, c.Repeat); err != nil {
+		if s.payload, err = mapPayload(t, c.Dir, c.Repeat); err != nil {
 			return err
 		}
 		defer s.payload.close()
@@ -69,7 +69,7 @@ func Crowd(ctx context.Context, c CrowdConfig) error {
 				if first && here.Add(1) == int64(c.Idle+c.Slow) {
 					s.lines.say("connected %d", here.Load())
 				}
-				u := &upload{source: s, socket: socket, fast: fast, have: half(t.info.PieceCount())}
+				u := s.upload(socket, fast, half(t.info.PieceCount()))
 				if k < c.Slow {
 					s.serve(ctx, u, int64(c.Rate))
 				} else {

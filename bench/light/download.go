@@ -1,13 +1,17 @@
 package light
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
+
+// downloadInbox is how many bytes are read at once. They are copied into
+// cache, which costs less than to take the messages out of the socket one by
+// one and let the kernel throw the blocks away (MSG_TRUNC).
+const downloadInbox = 256 << 10
 
 // state is where a block is.
 type state byte
@@ -38,8 +42,7 @@ type download struct {
 	has     *bitfield.Bitfield // What the peer has.
 	pending int                // Blocks that are asked for.
 	next    int                // All before it are asked for, or can't be now.
-	head    [wire.PieceHeaderLen]byte
-	n       int // Bytes of head that have been read.
+	in      inbox
 	out     []byte
 }
 
@@ -60,7 +63,7 @@ func newDownload(t *torrent, pipeline int, verify bool) *download {
 // session goes on with the download over a new connection. It returns nil when
 // everything is there.
 func (d *download) session(s *socket, fast bool) error {
-	d.socket, d.fast, d.choked, d.n = s, fast, true, 0
+	d.socket, d.in, d.fast, d.choked = s, newInbox(s, downloadInbox), fast, true
 	d.has = bitfield.New(d.info.PieceCount())
 	d.forget()
 	hello := []byte(nil)
@@ -71,8 +74,20 @@ func (d *download) session(s *socket, fast bool) error {
 		return err
 	}
 	for d.left > 0 {
-		if err := d.receive(); err != nil {
+		if err := d.in.fill(0); err != nil {
 			return err
+		}
+		for d.left > 0 {
+			m, ok, err := d.in.next()
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if err := d.handle(m); err != nil {
+				return err
+			}
 		}
 		// A quarter of the pipeline at a time, in one call.
 		if !d.choked && d.pending <= d.pipeline*3/4 {
@@ -113,60 +128,6 @@ func (d *download) ask() error {
 	return d.socket.write(d.out, false)
 }
 
-// receive reads one message. Only the header of a piece message is copied out
-// of the socket, together with what is shorter.
-func (d *download) receive() error {
-	if err := d.need(wire.LengthLen); err != nil {
-		return err
-	}
-	length := int(binary.BigEndian.Uint32(d.head[:]))
-	if length == 0 {
-		d.take(wire.LengthLen)
-		return nil
-	}
-	if err := d.need(wire.HeaderLen); err != nil {
-		return err
-	}
-	id, body := wire.ID(d.head[wire.LengthLen]), length-1
-	if err := wire.CheckLength(id, uint32(body), d.info.PieceCount()); err != nil {
-		return err
-	}
-	if id == wire.Piece {
-		if err := d.need(wire.PieceHeaderLen); err != nil {
-			return err
-		}
-		m := wire.ParsePiece(d.head[wire.HeaderLen:], uint32(body))
-		d.n = 0
-		return d.block(m)
-	}
-	d.take(wire.HeaderLen)
-	b := make([]byte, body)
-	n := copy(b, d.head[:d.n])
-	d.take(n)
-	if err := d.socket.read(b[n:]); err != nil {
-		return err
-	}
-	return d.handle(id, b)
-}
-
-// need reads until there are n bytes of head, and more if they have arrived.
-func (d *download) need(n int) error {
-	for d.n < n {
-		k, err := d.socket.recv(d.head[d.n:], 0)
-		if err != nil {
-			return err
-		}
-		d.n += k
-	}
-	return nil
-}
-
-// take removes the first n bytes of head.
-func (d *download) take(n int) {
-	copy(d.head[:], d.head[n:d.n])
-	d.n -= n
-}
-
 // block takes the block of a piece message.
 func (d *download) block(m wire.Message) error {
 	b, ok := d.torrent.block(m)
@@ -175,12 +136,10 @@ func (d *download) block(m wire.Message) error {
 	}
 	d.began()
 	was := d.states[b]
-	if was == arrived || d.check == nil {
-		if err := d.socket.dropAll(int(m.Length)); err != nil {
+	if was != arrived && d.check != nil {
+		if err := d.keep(m); err != nil {
 			return err
 		}
-	} else if err := d.keep(m); err != nil {
-		return err
 	}
 	if was == asked {
 		d.pending--
@@ -201,7 +160,7 @@ func (d *download) keep(m wire.Message) error {
 		p = &piece{bytes: make([]byte, size), left: size}
 		d.pieces[m.Index] = p
 	}
-	if err := d.socket.read(p.bytes[m.Begin:][:m.Length]); err != nil {
+	if err := d.in.block(p.bytes[m.Begin:][:m.Length]); err != nil {
 		return err
 	}
 	if p.left -= int64(m.Length); p.left > 0 {
@@ -216,16 +175,11 @@ func (d *download) keep(m wire.Message) error {
 	return d.wrong
 }
 
-// handle acts on a message other than a piece.
-func (d *download) handle(id wire.ID, body []byte) error {
-	if !wire.Known(id) {
-		return nil
-	}
-	m, err := wire.Parse(id, body)
-	if err != nil {
-		return err
-	}
-	switch id {
+// handle acts on a message.
+func (d *download) handle(m wire.Message) (err error) {
+	switch m.ID {
+	case wire.Piece:
+		return d.block(m)
 	case wire.Choke:
 		d.choked = true
 		if !d.fast {

@@ -6,28 +6,28 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-const (
-	inboxSize = 64 << 10 // Bytes read at once: almost four thousand requests.
-	keepable  = 64       // Bytes of the longest message that somebody who serves looks at, and more.
-)
-
-// inbox takes messages apart that arrive many at a time. It is for those who
-// serve: the longer messages are passed over.
+// inbox takes messages apart that arrive many at a time. Messages that are
+// longer than it are passed over.
 type inbox struct {
-	buf     [inboxSize]byte
+	socket  *socket
+	buf     []byte
 	arrived []byte // Of buf: what was read and not yet taken.
-	skip    int    // Bytes still to come of a message that is passed over.
+	skip    int    // Bytes still to be passed over.
 }
 
+func newInbox(s *socket, size int) inbox { return inbox{socket: s, buf: make([]byte, size)} }
+
 // fill reads what has arrived, and waits for it unless flags say otherwise.
-func (in *inbox) fill(s *socket, flags int) error {
-	kept := copy(in.buf[:], in.arrived)
-	n, err := s.recv(in.buf[kept:], flags)
+func (in *inbox) fill(flags int) error {
+	kept := copy(in.buf, in.arrived)
+	n, err := in.socket.recv(in.buf[kept:], flags)
 	in.arrived = in.buf[:kept+n]
 	return err
 }
 
-// next returns the next message that has arrived whole; false if there is none.
+// next returns the next message that has arrived, whole or, of a piece
+// message, all but the block; false if there is none. The block comes with
+// [inbox.block], or is passed over.
 func (in *inbox) next() (wire.Message, bool, error) {
 	for {
 		n := min(in.skip, len(in.arrived))
@@ -35,20 +35,39 @@ func (in *inbox) next() (wire.Message, bool, error) {
 		if len(in.arrived) < wire.LengthLen {
 			return wire.Message{}, false, nil
 		}
-		whole := wire.LengthLen + int(binary.BigEndian.Uint32(in.arrived))
-		if whole < wire.HeaderLen || whole > keepable {
+		length := int(binary.BigEndian.Uint32(in.arrived))
+		whole := wire.LengthLen + length
+		switch {
+		case length == 0 || whole > len(in.buf):
 			in.skip = whole
 			continue
+		case len(in.arrived) < wire.HeaderLen:
+			return wire.Message{}, false, nil
+		}
+		id := wire.ID(in.arrived[wire.LengthLen])
+		if id == wire.Piece && length > 1+8 {
+			if len(in.arrived) < wire.PieceHeaderLen {
+				return wire.Message{}, false, nil
+			}
+			m := wire.ParsePiece(in.arrived[wire.HeaderLen:], uint32(length-1))
+			in.arrived, in.skip = in.arrived[wire.PieceHeaderLen:], int(m.Length)
+			return m, true, nil
 		}
 		if len(in.arrived) < whole {
 			return wire.Message{}, false, nil
 		}
-		id, body := wire.ID(in.arrived[wire.LengthLen]), in.arrived[wire.HeaderLen:whole]
+		body := in.arrived[wire.HeaderLen:whole]
 		in.arrived = in.arrived[whole:]
-		if id == wire.Piece || !wire.Known(id) {
-			continue
+		if wire.Known(id) {
+			m, err := wire.Parse(id, body)
+			return m, err == nil, err
 		}
-		m, err := wire.Parse(id, body)
-		return m, err == nil, err
 	}
+}
+
+// block fills b with the block of the piece message that came last.
+func (in *inbox) block(b []byte) error {
+	n := copy(b, in.arrived)
+	in.arrived, in.skip = in.arrived[n:], 0
+	return in.socket.read(b[n:])
 }

@@ -32,14 +32,14 @@ type SeedConfig struct {
 // lines:
 //
 //	first <Unix time in nanoseconds>  The first request of all has arrived.
-//	lost <error>                      A connection ended on which there were requests.
+//	lost <error>                      A connection broke on which there were requests.
 //	sent <bytes>                      The last line: how much payload was sent.
 func Seed(ctx context.Context, c SeedConfig) error {
 	t, err := readTorrent(c.Torrent)
 	if err != nil {
 		return err
 	}
-	p, err := openPayload(t.info, c.Dir, c.Repeat)
+	p, err := mapPayload(t, c.Dir, c.Repeat)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func Seed(ctx context.Context, c SeedConfig) error {
 	return listen(ctx, c.Listen, func(conn net.Conn) {
 		peers.Go(func() {
 			if socket, fast, err := t.answer(ctx, conn); err == nil {
-				s.serve(ctx, &upload{source: s, socket: socket, fast: fast}, c.Limit)
+				s.serve(ctx, s.upload(socket, fast, nil), c.Limit)
 			}
 		})
 	})
@@ -75,7 +75,7 @@ func (s *source) dial(ctx context.Context, address string, c SeedConfig) error {
 	if err != nil {
 		return err
 	}
-	s.serve(ctx, &upload{source: s, socket: socket, fast: fast}, c.Limit)
+	s.serve(ctx, s.upload(socket, fast, nil), c.Limit)
 	return sleep(ctx, retry)
 }
 
@@ -88,7 +88,7 @@ func (s *source) serve(ctx context.Context, u *upload, limit int64) {
 	} else {
 		err = u.serve()
 	}
-	if u.requested && ctx.Err() == nil {
+	if u.requested && ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		s.lines.say("lost %v", err)
 	}
 }

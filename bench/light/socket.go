@@ -79,15 +79,6 @@ func (s *socket) patience(d time.Duration) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
 }
 
-// cork holds segments back until they are full, or lets go what is held.
-func (s *socket) cork(on bool) error {
-	value := 0
-	if on {
-		value = 1
-	}
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_CORK, value))
-}
-
 // call makes one system call on n bytes at p until no signal interrupts it.
 func (s *socket) call(trap uintptr, name string, p unsafe.Pointer, n, flags int) (int, error) {
 	for {
@@ -122,35 +113,18 @@ func (s *socket) read(p []byte) error {
 	return nil
 }
 
-// drop takes up to n bytes, which the kernel throws away without copying them.
-// For that Linux takes MSG_TRUNC on a TCP socket (tcp(7)).
-func (s *socket) drop(n, flags int) (int, error) {
-	n, err := s.call(unix.SYS_RECVFROM, "recv", nil, n, flags|unix.MSG_TRUNC)
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	return n, err
-}
-
-// dropAll throws away the next n bytes.
-func (s *socket) dropAll(n int) error {
-	for n > 0 {
-		k, err := s.drop(n, unix.MSG_WAITALL)
-		if err != nil {
-			return err
-		}
-		n -= k
-	}
-	return nil
-}
-
-// dropArrived throws away what has arrived, without waiting. The error is
-// io.EOF when nothing will follow.
+// dropArrived throws away what has arrived, without waiting, in the kernel and
+// without a copy: for that Linux takes MSG_TRUNC on TCP sockets (tcp(7)). The
+// error is io.EOF when nothing will follow.
 func (s *socket) dropArrived() error {
-	if _, err := s.drop(1<<30, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.EAGAIN) {
-		return err
+	n, err := s.call(unix.SYS_RECVFROM, "recv", nil, 1<<30, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return nil
+	case err == nil && n == 0:
+		return io.EOF
 	}
-	return nil
+	return err
 }
 
 // write sends all of p. With more set, it waits for what is sent next.
@@ -188,24 +162,6 @@ func (s *socket) scatter(parts [][]byte) error {
 		if n > 0 {
 			parts[0] = parts[0][n:]
 		}
-	}
-	return nil
-}
-
-// sendfile sends n bytes of an open file from offset on. The error is
-// io.ErrUnexpectedEOF when the file has fewer.
-func (s *socket) sendfile(file int, offset int64, n int) error {
-	for n > 0 {
-		k, err := unix.Sendfile(s.fd, file, &offset, n)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return os.NewSyscallError("sendfile", err)
-		case k == 0:
-			return io.ErrUnexpectedEOF
-		}
-		n -= k
 	}
 	return nil
 }

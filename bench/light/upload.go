@@ -19,10 +19,13 @@ import (
 // arrived, and how finely a limit is kept.
 const tick = 100 * time.Millisecond
 
+// uploadInbox is how many bytes are read at once: almost four thousand requests.
+const uploadInbox = 64 << 10
+
 // source is what uploads have in common.
 type source struct {
 	*torrent
-	payload *payload
+	payload *payload // Nil if nobody is served.
 	lines   *lines
 	first   sync.Once    // Guards the line about the first request.
 	sent    atomic.Int64 // Bytes of payload.
@@ -36,11 +39,15 @@ type upload struct {
 	have   *bitfield.Bitfield // What is said to be here. Nil for everything.
 
 	in        inbox
-	out       []byte // Small messages and headers on their way.
+	out       []byte // Messages to be sent, without blocks.
 	unchoked  bool
 	requests  []wire.Message // To be answered, in this order.
 	head      int            // Bytes that are sent of the block of requests[0].
 	requested bool           // Whether there ever was a request.
+}
+
+func (s *source) upload(socket *socket, fast bool, have *bitfield.Bitfield) *upload {
+	return &upload{source: s, socket: socket, fast: fast, have: have, in: newInbox(socket, uploadInbox)}
 }
 
 // announce says what is here, in the shortest way that the other side knows.
@@ -57,6 +64,11 @@ func (u *upload) announce() error {
 
 // serve answers requests as fast as it goes, until the connection ends.
 func (u *upload) serve() error {
+	g, err := newGather(u.socket)
+	if err != nil {
+		return err
+	}
+	defer g.close()
 	if err := u.announce(); err != nil {
 		return err
 	}
@@ -64,28 +76,42 @@ func (u *upload) serve() error {
 		if err := u.read(0); err != nil {
 			return err
 		}
-		// Of a batch only full segments leave before its end.
-		corked := len(u.requests) > 1
-		if corked {
-			if err := u.socket.cork(true); err != nil {
-				return err
-			}
-		}
+		bytes := int64(0)
 		for _, r := range u.requests {
-			if err := u.begin(r); err != nil {
+			if err := u.add(g, r); err != nil {
 				return err
 			}
-			if err := u.send(r, 0, int(r.Length)); err != nil {
-				return err
-			}
+			bytes += int64(r.Length)
+		}
+		if err := g.flush(); err != nil {
+			return err
 		}
 		u.requests = u.requests[:0]
-		if corked {
-			if err := u.socket.cork(false); err != nil {
-				return err
-			}
+		u.sent.Add(bytes)
+	}
+}
+
+// add answers a request.
+func (u *upload) add(g *gather, r wire.Message) error {
+	block, ok := u.block(r)
+	if !ok { // Bytes that are no block as everybody cuts them.
+		if err := g.flush(); err != nil {
+			return err
+		}
+		if err := u.begin(r); err != nil {
+			return err
+		}
+		return u.copy(r, 0, int(r.Length))
+	}
+	if err := g.add(u.payload.header(block)); err != nil {
+		return err
+	}
+	for part := range u.payload.parts(u.offset(r), int(r.Length)) {
+		if err := g.add(part); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // trickle answers requests at so many bytes a second, until the connection or
@@ -114,9 +140,10 @@ func (u *upload) trickle(ctx context.Context, limit int64) error {
 				}
 			}
 			n := int(min(budget, int64(r.Length)-int64(u.head)))
-			if err := u.send(r, u.head, n); err != nil {
+			if err := u.copy(r, u.head, n); err != nil {
 				return err
 			}
+			u.sent.Add(int64(n))
 			budget -= int64(n)
 			if u.head += n; u.head == int(r.Length) {
 				u.head, u.requests = 0, u.requests[1:]
@@ -133,7 +160,7 @@ func untilTick(ctx context.Context) error {
 
 // read takes in the messages that arrive next.
 func (u *upload) read(flags int) error {
-	if err := u.in.fill(u.socket, flags); err != nil {
+	if err := u.in.fill(flags); err != nil {
 		return err
 	}
 	u.out = u.out[:0]
@@ -189,11 +216,12 @@ func (u *upload) begin(r wire.Message) error {
 	return u.socket.write(u.out, true)
 }
 
-// send sends n bytes of the block that r asks for, from byte at of it on.
-func (u *upload) send(r wire.Message, at, n int) error {
-	if err := u.payload.send(u.socket, u.offset(r)+int64(at), n); err != nil {
-		return err
+// copy sends n bytes of the block that r asks for, from byte at of it on.
+func (u *upload) copy(r wire.Message, at, n int) error {
+	for part := range u.payload.parts(u.offset(r)+int64(at), n) {
+		if err := u.socket.write(part, false); err != nil {
+			return err
+		}
 	}
-	u.sent.Add(int64(n))
 	return nil
 }
