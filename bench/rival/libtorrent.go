@@ -1,0 +1,42 @@
+package rival
+
+import (
+	_ "embed"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/torrent-operator/torrent-operator/bench/rig"
+)
+
+// python is the system's own: its packages are of no use to another.
+const python = "/usr/bin/python3"
+
+//go:embed libtorrent_client.py
+var libtorrentDriver []byte
+
+var libtorrentSettings = map[string]string{
+	"tuned":    "",
+	"defaults": "as it comes, but without DHT, local discovery and port mapping, and with several connections from one address allowed",
+}
+
+// libtorrent returns libtorrent in one of the profiles of its driver, "tuned"
+// or "defaults".
+func libtorrent(profile, version string) client {
+	role := func(role string) func(rig.Job) (rig.Command, error) {
+		return func(j rig.Job) (rig.Command, error) {
+			driver := filepath.Join(j.Scratch, "libtorrent_client.py")
+			return rig.Command{
+				Args:     []string{python, driver, profile, role, j.Torrent.File, j.Dir, j.Host, strconv.Itoa(j.Port)},
+				Verified: verified,
+			}, os.WriteFile(driver, libtorrentDriver, 0o644)
+		}
+	}
+	return client{
+		name:     "libtorrent, " + profile,
+		version:  version,
+		settings: libtorrentSettings[profile],
+		leech:    role("leech"),
+		seed:     role("seed"),
+	}
+}
