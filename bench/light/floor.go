@@ -39,6 +39,9 @@ type FloorConfig struct {
 //
 //	verified  Every piece matched its hash and was written.
 func Floor(ctx context.Context, c FloorConfig) error {
+	if c.Seeders < 1 {
+		return fmt.Errorf("a download from %d seeders: give 1 at least", c.Seeders)
+	}
 	t, err := readTorrent(c.Torrent)
 	if err != nil {
 		return err
@@ -196,8 +199,11 @@ func (s *stream) work() (done bool, err error) {
 	check := s.info.NewVerifier()
 	for {
 		first, n, err := s.read(buf)
-		if n == 0 || err != nil {
-			return false, err
+		if err != nil {
+			return false, fmt.Errorf("the connection to a seeder broke: %w", err)
+		}
+		if n == 0 {
+			return false, nil
 		}
 		if err := s.keep(first, buf[:n], check); err != nil {
 			return false, err

@@ -36,6 +36,9 @@ type LeechConfig struct {
 //	lost <error>                             A connection ended too early; it is made again, and what has come counts.
 //	done <Unix time in nanoseconds> <bytes>  All connections have all, that many bytes in sum.
 func Leech(ctx context.Context, c LeechConfig) error {
+	if c.Connections < 1 {
+		return fmt.Errorf("a download over %d connections: give 1 at least", c.Connections)
+	}
 	t, err := readTorrent(c.Torrent)
 	if err != nil {
 		return err
