@@ -193,3 +193,34 @@ func TestOnlyVerifiedPiecesAreServed(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+func TestARunOfBlocksIsReadAtOnceAcrossFilesAndPadding(t *testing.T) {
+	s := mixed(t, 7)
+	d, dir := newRealDisk(t)
+	c := openReal(t, d, dir, s)
+	c.fetchAll(t)
+	for p := range uint32(s.Info.PieceCount()) {
+		for _, begin := range []int{0, block.Size, 2*block.Size + 1} {
+			want := s.piece(p)[min(begin, len(s.piece(p))):]
+			got := bytes.Repeat([]byte{0xaa}, len(want))
+			if err := c.ReadBlock(got, p, uint32(begin)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("piece %d from %d on: %v", p, begin, err)
+			}
+		}
+	}
+	if err := os.Truncate(filepath.Join(dir, "down/load/t/sub/c.bin"), 4*block.Size); err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for p := range uint32(s.Info.PieceCount()) {
+		if err := c.ReadBlock(make([]byte, len(s.piece(p))), p, 0); errors.Is(err, ErrIO) {
+			failed++
+		} else if err != nil {
+			t.Errorf("piece %d of a shortened file: %v", p, err)
+		}
+	}
+	if failed != 2 {
+		t.Errorf("%d pieces are said to be unreadable, want 2", failed)
+	}
+	c.mustClose(t)
+}

@@ -3,6 +3,8 @@ package peerconn
 import (
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -75,6 +77,102 @@ func BenchmarkReceiveBlocks(b *testing.B) {
 	b.SetBytes(wire.MaxBlock)
 	b.ReportAllocs()
 	b.ReportMetric(float64(b.N)/float64(stream(b, b.N)), "blocks/burst")
+}
+
+// server serves what is asked for from a file, and ends the connection when
+// all has left.
+type server struct {
+	consumer
+	file *os.File
+}
+
+func (s *server) ReadBlock(dst []byte, index, begin uint32) error {
+	_, err := s.file.ReadAt(dst, int64(index)*pieceLength+int64(begin))
+	return err
+}
+
+func (s *server) Deliver(c *Conn, burst []Received) {
+	s.asking = s.asking[:0]
+	for _, r := range burst {
+		if r.Sent {
+			s.left--
+			continue
+		}
+		m := r.Msg
+		m.ID = wire.Piece
+		s.asking = append(s.asking, m)
+	}
+	c.Send(s.asking...)
+	if s.left <= 0 {
+		c.Close("enough")
+	}
+}
+
+// pieceLength is that of the pieces that are served.
+const pieceLength = 64 * wire.MaxBlock
+
+// upstream makes a connection serve n blocks of a file in the page cache, over
+// TCP, to a peer that always asks for some more.
+func upstream(tb testing.TB, n int) {
+	tb.Helper()
+	file, err := os.Create(filepath.Join(tb.TempDir(), "file"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(make([]byte, 4*pieceLength)); err != nil {
+		tb.Fatal(err)
+	}
+	ours, peers := tcpPair(tb)
+	s := &server{file: file}
+	s.left, s.asking = n, make([]wire.Message, 0, 2*depth)
+	c := New(Config{Conn: ours, Sink: s, Source: s, Pieces: depth})
+	done := make(chan struct{})
+	go func() { fetchInTurn(peers, n); close(done) }()
+	result := make(chan error, 1)
+	result <- c.Run(tb.Context())
+	expectEnd(tb, result, "enough")
+	<-done
+}
+
+// fetchInTurn asks for n blocks, pieces in turn, and throws them away.
+func fetchInTurn(peer net.Conn, n int) {
+	var requests []byte
+	for i := range uint32(depth) {
+		requests = append(requests, messages(request(i/64%4, i%64*wire.MaxBlock, wire.MaxBlock))...)
+	}
+	const half = depth / 2
+	buf := make([]byte, half*(wire.PieceHeaderLen+wire.MaxBlock))
+	for asked, got := 0, 0; got < n; got += min(half, n-got) {
+		for asked < min(n, got+depth) {
+			part := requests[asked%depth*len(requests)/depth:]
+			part = part[:min(half, n-asked)*len(requests)/depth]
+			if _, err := peer.Write(part); err != nil {
+				return
+			}
+			asked += min(half, n-asked)
+		}
+		if _, err := io.ReadFull(peer, buf[:min(half, n-got)*(wire.PieceHeaderLen+wire.MaxBlock)]); err != nil {
+			return
+		}
+	}
+}
+
+func BenchmarkSendBlocks(b *testing.B) {
+	b.SetBytes(wire.MaxBlock)
+	b.ReportAllocs()
+	upstream(b, b.N)
+}
+
+func TestSendingDoesNotAllocate(t *testing.T) {
+	const blocks = 20_000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	upstream(t, blocks)
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > blocks/10 {
+		t.Errorf("%d allocations for %d blocks", n, blocks)
+	}
 }
 
 func TestReceivingDoesNotAllocate(t *testing.T) {

@@ -25,7 +25,8 @@ type Sink interface {
 	Commit(index, begin uint32) (fresh bool)
 	// Abandon says that the connection failed in the middle of the block.
 	Abandon(index, begin uint32)
-	// Deliver hands over what has arrived and left, in order. It may block:
+	// Deliver hands over what has left and then what has arrived, each in
+	// order. It may block:
 	// meanwhile nothing is read, and Run can't return. The slice is the
 	// connection's again when Deliver returns. It may call c's methods.
 	Deliver(c *Conn, burst []Received)
@@ -33,9 +34,9 @@ type Sink interface {
 
 // Source reads blocks that are to be served.
 type Source interface {
-	// ReadBlock fills dst with the bytes of a piece from begin on. It is
-	// called by a goroutine of the connection and may block. An error ends
-	// the connection.
+	// ReadBlock fills dst with the bytes of a piece from begin on: one block,
+	// or several that follow each other. It is called by a goroutine of the
+	// connection and may block. An error ends the connection.
 	ReadBlock(dst []byte, index, begin uint32) error
 }
 
@@ -87,6 +88,7 @@ type Conn struct {
 	serves   serves
 	unsent   []byte     // Small messages that wait, encoded.
 	sent     []Received // Blocks that have left and that the sink does not know of.
+	since    time.Time  // When the first of sent left.
 	// armed is the deadline set for reading, zero if it is in the past
 	// because the writer woke the reader; blocked says that the reader waits
 	// for the socket.

@@ -24,8 +24,16 @@
 //
 // One more goroutine writes. [Conn.Send] encodes small messages into a buffer
 // that leaves in one write, before any block that waits; blocks to be served
-// wait in a queue of their own, are read from the [Source] when their turn and
-// the rate limit allow, and leave with their header in one writev.
+// wait in a queue of their own until their turn has come and the rate limit
+// allows. A peer that is fast gets up to maxBatch of them in one write, and
+// those that follow each other in a piece are read from the [Source] at once;
+// a slow peer gets them one by one, so that nothing urgent waits for long.
+//
+//	queue ─▶ Source.ReadBlock(…) ……… a run of blocks ──writev──▶ socket
+//	      └▶ headers, one for each ────────────────────┘
+//
+// What has left is told to the sink with what arrives, or after sentInterval
+// if nothing does, so the reader is not woken for each block.
 //
 // # What a peer can't do
 //

@@ -16,6 +16,11 @@ const (
 	// maxBurstPayload after how many bytes of payload it is time to.
 	maxBurst, maxBurstPayload = 64, 64 << 10
 
+	// maxBatch is how many blocks leave in one write at most, which is about
+	// where more of them save no more, and batchTime how long that should
+	// take: what is more urgent waits for it.
+	maxBatch, batchTime = 16, 20 * time.Millisecond
+
 	// bufferLen is the read buffer: small messages are parsed in it.
 	bufferLen = 4 << 10
 	// aheadLen is how much is read beyond a block: enough for the next
@@ -38,7 +43,7 @@ const (
 	// out (BEP 3: generally once each two minutes).
 	keepAliveInterval = 110 * time.Second
 	// sentInterval is how long a block may have left before the sink is
-	// told, while others follow it closely.
+	// told, if nothing arrives that is delivered anyway.
 	sentInterval = 100 * time.Millisecond
 	// deadlineSlack is how imprecise deadlines may be, so that they are not
 	// set for each read and write.

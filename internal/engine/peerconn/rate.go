@@ -9,7 +9,7 @@ import (
 // limits are rate limiters that all have to agree.
 type limits []*rate.Limiter
 
-// The part of a block that is paid for at once is what the slowest limiter
+// What is paid for at once of one block or several is what the slowest limiter
 // gives in a sixteenth of a second, so that small limits are used evenly, are
 // shared evenly, and can be changed at any time; and not less than minSlice.
 const (

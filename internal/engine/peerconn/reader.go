@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,8 +50,17 @@ func (s plain) read(p, q []byte, wait bool) (int, error) {
 	return s.conn.Read(p)
 }
 
-// buffers are blocks in passing: on their way out, or thrown away.
-var buffers = sync.Pool{New: func() any { return new([wire.MaxBlock]byte) }}
+// buffers have room for one block in passing: on its way out, or thrown away;
+// batches for as many as leave at once.
+var (
+	buffers = sync.Pool{New: func() any { return room(wire.MaxBlock) }}
+	batches = sync.Pool{New: func() any { return room(maxBatch * wire.MaxBlock) }}
+)
+
+func room(n int) *[]byte {
+	b := make([]byte, n)
+	return &b
+}
 
 // past is a deadline that makes a read return at once.
 var past = time.Unix(1, 0)
@@ -200,11 +210,11 @@ func (c *Conn) full(p []byte) error {
 
 // skip throws away the n bytes that come next.
 func (c *Conn) skip(n int) error {
-	b := buffers.Get().(*[wire.MaxBlock]byte)
+	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
 	for n > 0 {
-		k := min(n, len(b))
-		if err := c.payload(b[:k]); err != nil {
+		k := min(n, len(*b))
+		if err := c.payload((*b)[:k]); err != nil {
 			return err
 		}
 		n -= k
@@ -315,13 +325,16 @@ func (c *Conn) received(x Received) {
 	}
 }
 
-// flush delivers what has arrived and left since the last time. Of what has
-// left there is no more than was asked for, in messages that were delivered.
+// flush delivers what has left and arrived since the last time. What has left
+// comes first: it was asked for in messages that were delivered before, and
+// makes room for those that ask for more.
 func (c *Conn) flush() {
 	r := &c.reader
 	c.mu.Lock()
-	r.burst = append(r.burst, c.sent...)
-	c.sent = c.sent[:0]
+	if len(c.sent) > 0 {
+		r.burst = slices.Insert(r.burst, 0, c.sent...)
+		c.sent = c.sent[:0]
+	}
 	c.mu.Unlock()
 	if len(r.burst) > 0 {
 		c.sink.Deliver(c, r.burst)

@@ -14,6 +14,11 @@ type serves struct {
 // serve is one block to be sent.
 type serve struct{ index, begin, length uint32 }
 
+// message returns the head of the message that the block leaves in.
+func (s serve) message() wire.Message {
+	return wire.Message{ID: wire.Piece, Index: s.index, Begin: s.begin, Length: s.length}
+}
+
 // push appends a block. It returns false when the queue is full.
 func (s *serves) push(m wire.Message) bool {
 	if len(s.queue) == maxServes {
@@ -30,13 +35,34 @@ func (s *serves) drop(m wire.Message) {
 	}
 }
 
-// first returns the block whose turn it is, and false if there is none.
-func (s *serves) first() (serve, bool) {
-	if len(s.queue) == 0 {
-		return serve{}, false
+// wanted returns how many bytes the blocks have whose turn it is, of which
+// there are at most so many.
+func (s *serves) wanted(most int) (bytes int) {
+	for _, b := range s.queue[:min(most, len(s.queue))] {
+		bytes += int(b.length)
 	}
-	return s.queue[0], true
+	return bytes
 }
 
-// pop removes the block whose turn it was.
-func (s *serves) pop() { s.queue = slices.Delete(s.queue, 0, 1) }
+// take removes the blocks whose turn it is, at most so many and no more than
+// so many bytes, and appends them to dst.
+func (s *serves) take(dst []serve, most, bytes int) []serve {
+	n := 0
+	for n < min(most, len(s.queue)) && int(s.queue[n].length) <= bytes {
+		bytes -= int(s.queue[n].length)
+		n++
+	}
+	dst = append(dst, s.queue[:n]...)
+	s.queue = slices.Delete(s.queue, 0, n)
+	return dst
+}
+
+// run returns how many of the blocks, from the first on, follow each other
+// within a piece, and how many bytes they have.
+func run(blocks []serve) (n, bytes int) {
+	for n < len(blocks) && blocks[n].index == blocks[0].index && int64(blocks[n].begin) == int64(blocks[0].begin)+int64(bytes) {
+		bytes += int(blocks[n].length)
+		n++
+	}
+	return n, bytes
+}

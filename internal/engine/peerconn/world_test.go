@@ -66,6 +66,7 @@ type world struct {
 	done      map[place][]byte
 	abandoned []place
 	bursts    []int
+	reads     []int // How many bytes were read at once for blocks to be served.
 
 	aside sync.WaitGroup // What goes on beside the test; it ends with the connection.
 }
@@ -131,6 +132,9 @@ func (w *world) Deliver(_ *Conn, burst []Received) {
 }
 
 func (w *world) ReadBlock(dst []byte, index, begin uint32) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reads = append(w.reads, len(dst))
 	copy(dst, content(index, begin, len(dst)))
 	return w.unread
 }

@@ -2,6 +2,7 @@ package peerconn
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"time"
 
@@ -13,16 +14,19 @@ type writer struct {
 	spare   []byte    // The other one of two buffers: one fills while one leaves.
 	written time.Time // When something was last written.
 	expires time.Time // The deadline set for writing.
-	told    time.Time // When the reader was last woken.
 	timer   *time.Timer
 
-	// credit is how many bytes of payload have been paid for. The last of
-	// them may be used when due has come.
+	// credit is how many bytes of payload have been paid for. They may be
+	// used when due, if it is set, has come.
 	credit int
 	due    time.Time
 
-	parts [2][]byte
-	bufs  net.Buffers // Of parts: what is being written.
+	depth int     // How many blocks leave at once.
+	batch []serve // Those that are leaving,
+	heads []byte  // and what comes before each of them.
+
+	parts [][]byte    // Heads and blocks in turn,
+	bufs  net.Buffers // and what is being written.
 }
 
 // write writes until the connection ends, and returns why. All small messages
@@ -32,15 +36,16 @@ func (c *Conn) write() error {
 	w.written = time.Now()
 	w.timer = time.NewTimer(keepAliveInterval)
 	defer w.timer.Stop()
+	w.depth = 1
 	for {
-		small, next, serving := c.work()
+		small, serving := c.work()
 		var err error
 		switch {
 		case len(small) > 0:
-			err = c.transmit(small, nil)
+			err = c.transmit(small)
 			w.spare = reusable(small)
 		case serving:
-			err = c.serve(next)
+			err = c.serve()
 		default:
 			err = c.idle()
 		}
@@ -51,15 +56,14 @@ func (c *Conn) write() error {
 }
 
 // work returns what there is to do: small messages, which are the writer's
-// now, and the block that comes next, which stays in the queue.
-func (c *Conn) work() (small []byte, next serve, serving bool) {
+// now, and whether blocks wait.
+func (c *Conn) work() (small []byte, serving bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.unsent) > 0 {
 		small, c.unsent, c.writer.spare = c.unsent, c.writer.spare[:0], nil
 	}
-	next, serving = c.serves.first()
-	return small, next, serving
+	return small, len(c.serves.queue) > 0
 }
 
 // reusable returns b's memory, unless it is too much to keep.
@@ -72,88 +76,127 @@ func reusable(b []byte) []byte {
 
 // idle waits for something to do, and keeps the connection alive meanwhile.
 func (c *Conn) idle() error {
-	w := &c.writer
-	c.tell(true)
-	elapsed, err := c.wait(keepAliveInterval - time.Since(w.written))
+	elapsed, err := c.wait(keepAliveInterval - time.Since(c.writer.written))
 	if !elapsed || err != nil {
 		return err
 	}
-	return c.transmit(wire.Append(nil, wire.Message{ID: wire.KeepAlive}), nil)
+	return c.transmit(wire.Append(nil, wire.Message{ID: wire.KeepAlive}))
 }
 
-// serve sends the block that comes next if all of it has been paid for, and
-// otherwise pays for some of it.
-func (c *Conn) serve(next serve) error {
+// serve sends the blocks that come next, as many of them as have been paid for,
+// or else pays for some of them.
+func (c *Conn) serve() error {
 	w := &c.writer
-	if missing := int(next.length) - w.credit; missing > 0 {
-		n := c.up.slice(missing)
-		now := time.Now()
-		w.due = now.Add(c.up.reserve(now, n))
-		w.credit += n
-	}
-	if d := time.Until(w.due); d > 0 {
-		c.tell(true)
-		_, err := c.wait(d)
-		return err // The next round sees whether there is something more urgent.
-	}
-	if w.credit < int(next.length) {
-		return nil
+	if !w.due.IsZero() {
+		if d := time.Until(w.due); d > 0 {
+			_, err := c.wait(d)
+			return err // The next round sees whether there is something more urgent.
+		}
+		w.due = time.Time{}
 	}
 	c.mu.Lock()
-	now, ok := c.serves.first()
-	if ok = ok && now == next; ok {
-		c.serves.pop()
-	}
+	w.batch = c.serves.take(w.batch[:0], w.depth, w.credit)
+	missing := c.serves.wanted(w.depth) - w.credit
 	c.mu.Unlock()
-	if !ok {
-		return nil // It has just been taken back.
+	if len(w.batch) > 0 {
+		return c.sendBlocks()
 	}
-	w.credit -= int(next.length)
-	return c.sendBlock(wire.Message{ID: wire.Piece, Index: next.index, Begin: next.begin, Length: next.length})
-}
-
-// sendBlock reads a block and sends it.
-func (c *Conn) sendBlock(m wire.Message) error {
-	b := buffers.Get().(*[wire.MaxBlock]byte)
-	defer buffers.Put(b)
-	block := b[:m.Length]
-	if err := c.source.ReadBlock(block, m.Index, m.Begin); err != nil {
-		return &Error{ReasonUnreadable, fmt.Errorf("reading %d bytes at %d of piece %d: %w", m.Length, m.Begin, m.Index, err)}
+	if missing <= 0 {
+		return nil // What waited has just been taken back.
 	}
-	w := &c.writer
-	w.spare = wire.Append(w.spare[:0], m)
-	if err := c.transmit(w.spare, block); err != nil {
-		return err
+	n := c.up.slice(missing)
+	now := time.Now()
+	if d := c.up.reserve(now, n); d > 0 {
+		w.due = now.Add(d)
 	}
-	c.mu.Lock()
-	c.sent = append(c.sent, Received{Msg: m, Sent: true})
-	c.mu.Unlock()
-	c.tell(false)
+	w.credit += n
 	return nil
 }
 
-// tell wakes the reader if it waits and there are blocks that have left and of
-// which the sink does not know: now, or if the last time is some time ago.
-func (c *Conn) tell(now bool) {
+// sendBlocks reads the batch, with one call for each run of blocks that follow
+// each other in a piece, and sends it in one write.
+func (c *Conn) sendBlocks() error {
 	w := &c.writer
-	if !now && w.written.Sub(w.told) < sentInterval {
-		return
+	pool := &buffers
+	if len(w.batch) > 1 {
+		pool = &batches
 	}
+	b := pool.Get().(*[]byte)
+	defer pool.Put(b)
+	payload := *b
+	w.heads, w.parts = w.heads[:0], w.parts[:0]
+	for rest := w.batch; len(rest) > 0; {
+		n, bytes := run(rest)
+		index, begin := rest[0].index, rest[0].begin
+		if err := c.source.ReadBlock(payload[:bytes], index, begin); err != nil {
+			return &Error{ReasonUnreadable, fmt.Errorf("reading %d bytes at %d of piece %d: %w", bytes, begin, index, err)}
+		}
+		for _, s := range rest[:n] {
+			at := len(w.heads)
+			w.heads = wire.Append(w.heads, s.message())
+			w.parts = append(w.parts, w.heads[at:], payload[:s.length])
+			payload = payload[s.length:]
+			w.credit -= int(s.length)
+		}
+		rest = rest[n:]
+	}
+	if err := c.transmit(w.parts...); err != nil {
+		return err
+	}
+	now := time.Now()
+	w.pace(now.Sub(w.written))
+	c.left(now)
+	c.tell(now)
+	return nil
+}
+
+// pace changes how many blocks leave at once so that they take about batchTime.
+func (w *writer) pace(took time.Duration) {
+	switch {
+	case took > batchTime:
+		w.depth = max(1, w.depth/2)
+	case took < batchTime/2:
+		w.depth = min(maxBatch, w.depth*2)
+	}
+}
+
+// left notes for the sink that the batch has left.
+func (c *Conn) left(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.sent) > 0 && c.blocked {
+	if len(c.sent) == 0 {
+		c.since = now
+	}
+	for _, s := range c.writer.batch {
+		c.sent = append(c.sent, Received{Msg: s.message(), Sent: true})
+	}
+}
+
+// tell wakes the reader if it waits and the sink has not been told for
+// sentInterval that blocks have left. It returns after how long to do so again.
+func (c *Conn) tell(now time.Time) (again time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.sent) == 0 {
+		return math.MaxInt64
+	}
+	if d := c.since.Add(sentInterval).Sub(now); d > 0 {
+		return d
+	}
+	if c.blocked {
 		_ = c.conn.SetReadDeadline(past) // Fails only if the connection has ended.
 		c.armed, c.blocked = time.Time{}, false
-		w.told = w.written
 	}
+	return sentInterval
 }
 
 // wait waits for d, and returns true, or for something to do.
 func (c *Conn) wait(d time.Duration) (elapsed bool, err error) {
-	c.writer.timer.Reset(d)
+	again := c.tell(time.Now())
+	c.writer.timer.Reset(min(d, again))
 	select {
 	case <-c.writer.timer.C:
-		return true, nil
+		return d <= again, nil
 	case <-c.wake:
 		return false, nil
 	case <-c.ctx.Done():
@@ -161,8 +204,8 @@ func (c *Conn) wait(d time.Duration) (elapsed bool, err error) {
 	}
 }
 
-// transmit writes head and then block in one go.
-func (c *Conn) transmit(head, block []byte) error {
+// transmit writes all parts in one go.
+func (c *Conn) transmit(parts ...[]byte) error {
 	w := &c.writer
 	w.written = time.Now()
 	if w.expires.Sub(w.written) < writeTimeout-deadlineSlack {
@@ -171,11 +214,7 @@ func (c *Conn) transmit(head, block []byte) error {
 			return err
 		}
 	}
-	w.parts[0], w.parts[1] = head, block
-	w.bufs = w.parts[:]
-	if block == nil {
-		w.bufs = w.parts[:1]
-	}
+	w.bufs = parts
 	_, err := w.bufs.WriteTo(c.conn)
 	return err
 }
