@@ -26,9 +26,9 @@ type Sink interface {
 	// Abandon says that the connection failed in the middle of the block.
 	Abandon(index, begin uint32)
 	// Deliver hands over what has left and then what has arrived, each in
-	// order. It may block:
-	// meanwhile nothing is read, and Run can't return. The slice is the
-	// connection's again when Deliver returns. It may call c's methods.
+	// order. It may block: meanwhile nothing is read, and Run can't return.
+	// The slice is the connection's again when Deliver returns. It may call
+	// c's methods.
 	Deliver(c *Conn, burst []Received)
 }
 
