@@ -43,6 +43,10 @@ interop: build ## Exchange torrents with transmission, aria2 and libtorrent, in 
 process: ## Hold a real process of the command to its bounds of memory, with gigabytes.
 	$(GO) test -tags slow -count 1 -timeout 20m ./test/process/...
 
+.PHONY: bench
+bench: ## Measure the engine beside other clients, for an hour and a half, or CASES="one four".
+	$(GO) run ./bench --write docs/performance.md $(CASES)
+
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.
 	$(TOOLS)/golangci-lint run

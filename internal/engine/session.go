@@ -167,6 +167,7 @@ func (s *session) apply(want Update, wake *time.Timer) {
 // all of it durable, which may take long and so goes on behind.
 func (s *session) finish() {
 	s.complete = true
+	s.publish(time.Now(), true)
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
