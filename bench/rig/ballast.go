@@ -1,94 +1,127 @@
 package rig
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
-	"time"
+	"os"
+	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// ballastLow and ballastHigh are the bounds that free memory is kept
-	// between, in bytes: well above where the kernel begins to reclaim.
-	ballastLow, ballastHigh = 256 << 20, 512 << 20
-	// ballastStep is how much is taken or let go at once.
-	ballastStep = 32 << 20
-	// ballastInterval is how often free memory is looked at. Page-cache
-	// writes take some megabytes a millisecond.
-	ballastInterval = 5 * time.Millisecond
+	pageSize = 4 << 10
+	// hugePages is how many pages there are in a block of 2 MiB, the least
+	// that a virtual machine gives back to its host.
+	hugePages = 512
+	// ballastSpare is how much free memory is left alone while the ballast is
+	// taken, in bytes: well above where the kernel begins to reclaim.
+	ballastSpare = 512 << 20
+	// ballastStep is how much is taken at once.
+	ballastStep = 64 << 20
 )
 
-// Ballast holds the memory that nobody uses, and lets go of it as others need
-// it. On a virtual machine that gives free memory back to its host, the first
-// use of a page costs a fault there, which can make writing a file ten times
-// dearer, now and then. Memory that comes from the ballast is there already,
-// so that all clients find the same conditions.
-type Ballast struct {
-	memory []byte
-	held   int // The first so many bytes of memory are resident.
-	stop   chan struct{}
-	done   chan struct{}
-}
+// Ballast keeps free memory resident. A virtual machine may give free memory
+// back to its host in blocks of 2 MiB; the first use of each page then costs a
+// fault there, and writing a file can take ten times as long, now and then. Once all
+// free memory has been touched, and one page of each block is held, no block
+// is free as a whole: all clients find memory that is there.
+type Ballast struct{ memory []byte }
 
-// NewBallast takes the memory that is free now, which may take a minute.
+// NewBallast touches all free memory, which may take a minute, and keeps a
+// five-hundredth of it. It needs root, to be told where pages lie.
 func NewBallast() (*Ballast, error) {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
+	free, err := freeMemory()
+	if err != nil {
 		return nil, fmt.Errorf("asking for the size of memory: %w", err)
 	}
-	total := int(info.Totalram) * int(info.Unit) / ballastStep * ballastStep
-	memory, err := unix.Mmap(-1, 0, total, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	memory, err := unix.Mmap(-1, 0, max(ballastStep, free/ballastStep*ballastStep), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("reserving %d bytes of address space: %w", total, err)
+		return nil, fmt.Errorf("reserving %d bytes of address space: %w", free, err)
 	}
-	// Huge pages would be faster, but to make one the kernel drops files from
-	// the page cache.
-	_ = unix.Madvise(memory, unix.MADV_NOHUGEPAGE)
-	b := &Ballast{memory: memory, stop: make(chan struct{}), done: make(chan struct{})}
-	for b.adjust() {
+	b := &Ballast{memory}
+	if err := b.take(); err != nil {
+		b.Close()
+		return nil, err
 	}
-	go b.run()
 	return b, nil
 }
 
 // Close lets go of everything.
-func (b *Ballast) Close() {
-	close(b.stop)
-	<-b.done
-	_ = unix.Munmap(b.memory)
-}
+func (b *Ballast) Close() { _ = unix.Munmap(b.memory) }
 
-func (b *Ballast) run() {
-	defer close(b.done)
-	tick := time.NewTicker(ballastInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-b.stop:
-			return
-		case <-tick.C:
-			b.adjust()
+func (b *Ballast) take() error {
+	if err := unix.Madvise(b.memory, unix.MADV_NOHUGEPAGE); err != nil { // Pages are to be freed one by one.
+		return err
+	}
+	taken := 0
+	for ; taken < len(b.memory); taken += ballastStep {
+		if free, err := freeMemory(); err != nil || free < ballastSpare {
+			break
+		}
+		if err := unix.Madvise(b.memory[taken:taken+ballastStep], unix.MADV_POPULATE_WRITE); err != nil {
+			return fmt.Errorf("taking memory: %w", err)
 		}
 	}
+	frames, err := b.frames(taken / pageSize)
+	if err != nil {
+		return err
+	}
+	return b.release(frames)
 }
 
-// adjust takes or lets go of one step, and returns whether it took one.
-func (b *Ballast) adjust() bool {
+// release gives back all pages but one of each block.
+func (b *Ballast) release(frames []uint64) error {
+	held := map[uint64]bool{} // By block.
+	for first := 0; first < len(frames); {
+		if block := frames[first] / hugePages; !held[block] {
+			held[block] = true
+			first++
+			continue
+		}
+		end := first + 1
+		for end < len(frames) && held[frames[end]/hugePages] {
+			end++
+		}
+		if err := unix.Madvise(b.memory[first*pageSize:end*pageSize], unix.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("giving memory back: %w", err)
+		}
+		first = end
+	}
+	return nil
+}
+
+// frames returns the number of the physical page behind each of the first n
+// pages (Documentation/admin-guide/mm/pagemap.rst of Linux).
+func (b *Ballast) frames(n int) ([]uint64, error) {
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw := make([]byte, 8*n)
+	at := int64(uintptr(unsafe.Pointer(unsafe.SliceData(b.memory)))) / pageSize * 8
+	if _, err := f.ReadAt(raw, at); err != nil {
+		return nil, err
+	}
+	frames := make([]uint64, n)
+	for i := range frames {
+		frames[i] = binary.LittleEndian.Uint64(raw[8*i:]) & (1<<55 - 1)
+	}
+	if slices.Max(frames) == 0 {
+		return nil, errors.New("the system doesn't tell where pages of memory lie, which takes root")
+	}
+	return frames, nil
+}
+
+// freeMemory returns how many bytes nobody uses, not even the page cache.
+func freeMemory() (int, error) {
 	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) != nil {
-		return false
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0, err
 	}
-	free := int(info.Freeram) * int(info.Unit)
-	switch {
-	case free > ballastHigh && b.held+ballastStep <= len(b.memory):
-		if unix.Madvise(b.memory[b.held:b.held+ballastStep], unix.MADV_POPULATE_WRITE) != nil {
-			return false
-		}
-		b.held += ballastStep
-		return true
-	case free < ballastLow && b.held > 0:
-		b.held -= ballastStep
-		_ = unix.Madvise(b.memory[b.held:b.held+ballastStep], unix.MADV_DONTNEED)
-	}
-	return false
+	return int(info.Freeram) * int(info.Unit), nil
 }

@@ -51,4 +51,4 @@ func (s *session) eachPeer(list []swarm.Send, do func(*peerconn.Conn, ...wire.Me
 }
 
 // maxSpare is how many messages there is kept room for.
-const maxSpare = 64
+const maxSpare = 1024

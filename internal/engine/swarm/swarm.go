@@ -144,7 +144,7 @@ func (s *Swarm) begin(now time.Time) {
 }
 
 // maxSpare is how many messages a swarm keeps room for that is not in use.
-const maxSpare = 64
+const maxSpare = 1024
 
 // spare empties a list to be filled again. Payloads are not held longer than
 // they must be, and neither is the room of a long list.
