@@ -36,6 +36,7 @@ type handle struct {
 	place *list.Element // In handles.idle, or nil. Guarded by handles.mu.
 	gone  bool          // To be closed by its last user. Guarded by handles.mu.
 
+	writing sync.Mutex  // Held while writing: the system lets one write at a time, and who waits for it there spins.
 	syncing sync.Mutex  // Held during Sync, so that who waits for it knows its outcome.
 	dirty   atomic.Bool // Written since Sync began last. Set after writing and before release.
 }
@@ -116,9 +117,9 @@ func (c *handles) shrink() {
 		h.flush() // An error has ended the store, which is where it is told.
 		c.mu.Lock()
 		h.users--
-		closing := h.users == 0 && !h.dirty.Load()
+		closing := h.users == 0 && (h.gone || !h.dirty.Load())
 		switch {
-		case h.users > 0 || h.gone && !closing:
+		case h.users > 0:
 		case closing && c.open[h.key] == h:
 			delete(c.open, h.key)
 		case !closing: // Written again meanwhile.
