@@ -77,6 +77,7 @@ type Disk struct {
 	clock      atomic.Uint64 // Counts what is done to pieces, to tell which waits longest.
 	reclaiming sync.Mutex
 	progress   signal // Opened when memory was freed or can be.
+	relief     signal // Opened when a worker has done something.
 
 	unsynced atomic.Int64  // Bytes written since the last round of syncs.
 	syncNow  chan struct{} // Capacity 1.
@@ -112,6 +113,7 @@ func New(o Options) *Disk {
 	}
 	d.jobs.init()
 	d.progress.init()
+	d.relief.init()
 	for range o.Workers {
 		d.buffers <- nil
 		d.done.Go(d.work)

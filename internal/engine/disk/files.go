@@ -86,6 +86,8 @@ func (s *Store) writeFile(i int, chunks [][]byte, off int64) error {
 		return err
 	}
 	defer s.disk.files.release(h)
+	h.writing.Lock()
+	defer h.writing.Unlock()
 	defer h.dirty.Store(true) // After the write, so that no sync under way is taken for its sync.
 	return fault("write", s.info.Files[i].Path, writeAll(h, chunks, off))
 }

@@ -22,6 +22,7 @@ const claimWait = 2 * time.Second
 // workers to do so; if all memory is leased to others all that time, it
 // returns nil too.
 func (s *Store) Claim(index, begin, length uint32) []byte {
+	s.disk.pace()
 	slot, full := s.claim(index, begin, length)
 	if !full {
 		return slot

@@ -3,6 +3,7 @@ package disk
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // job is something for a worker: to finish a piece, or to tell an error.
@@ -11,6 +12,13 @@ type job struct {
 	index uint32
 	piece *assembly // nil: tell err.
 	err   error
+}
+
+func (j *job) size() int64 {
+	if j.piece == nil {
+		return 0
+	}
+	return j.piece.size
 }
 
 // queue is a list of jobs. It is not bounded by itself: a piece is in it at
@@ -22,12 +30,14 @@ type queue struct {
 	closed bool
 
 	pending atomic.Int64 // Jobs that are not done, those being carried out included.
+	bytes   atomic.Int64 // Of their pieces.
 }
 
 func (q *queue) init() { q.some.L = &q.mu }
 
 func (q *queue) put(j job) {
 	q.pending.Add(1)
+	q.bytes.Add(j.size())
 	q.mu.Lock()
 	q.jobs = append(q.jobs, j)
 	q.mu.Unlock()
@@ -74,9 +84,42 @@ func (d *Disk) work() {
 			j.store.mu.Unlock()
 		}
 		d.jobs.pending.Add(-1)
+		d.jobs.bytes.Add(-j.size())
 		d.progress.open()
+		d.relief.open()
 		j.store.work.Done()
 	}
+}
+
+const (
+	// backlog is how many bytes of pieces may wait for the workers before
+	// readers are held back. What lies longer is no longer in the processor's
+	// cache when its turn comes, which makes hashing and writing dearer.
+	backlog = 4 << 20
+	// paceWait is how long a reader is held back at most: if the workers are
+	// that slow, memory may as well fill up.
+	paceWait = 100 * time.Millisecond
+)
+
+// pace holds a reader back while the workers have more to do than is good.
+func (d *Disk) pace() {
+	if !d.behind() {
+		return
+	}
+	change := d.relief.expect()
+	defer d.relief.ignore()
+	if !d.behind() {
+		return
+	}
+	select {
+	case <-change:
+	case <-time.After(paceWait):
+	}
+}
+
+// behind says whether every worker has a piece and enough is waiting.
+func (d *Disk) behind() bool {
+	return d.jobs.bytes.Load() >= backlog && d.jobs.pending.Load() > int64(d.workers)
 }
 
 // signal lets many goroutines wait for the next time that something happens.
