@@ -47,7 +47,6 @@ func run(ctx context.Context, args []string) error {
 	files := storage.NewFileOpts(storage.NewFileClientOpts{
 		ClientBaseDir:   args[2],
 		PieceCompletion: storage.NewMapPieceCompletion(),
-		DisableMmap:     os.Getenv("CLASSIC") != "",
 	})
 	defer files.Close()
 	client, err := torrent.NewClient(config(args[3], port, files))
@@ -85,8 +84,7 @@ func config(host string, port int, files storage.ClientImpl) *torrent.ClientConf
 	c.DisableUTP, c.DisableIPv6, c.DisableWebtorrent, c.DisableWebseeds = true, true, true, true
 	// Plain text only: hiding costs a cipher over every byte.
 	c.HeaderObfuscationPolicy = torrent.HeaderObfuscationPolicy{RequirePreferred: true, Preferred: false}
-	// Hundreds of peers may come, and each may ask for a lot at once.
 	c.EstablishedConnsPerTorrent = 1000
-	c.PieceHashersPerTorrent = 4
+	c.MaxUnverifiedBytes = 0 // No limit.
 	return c
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/torrent-operator/torrent-operator/bench/rig"
 )
 
+// aria2 returns aria2, which says nothing when a download is complete that goes
+// on to seed, but calls a program.
 func aria2(version string) client {
 	argv := func(j rig.Job, more ...string) []string {
 		argv := []string{
@@ -14,14 +16,15 @@ func aria2(version string) client {
 			"--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
 			"--interface=" + j.Host, "--disable-ipv6=true", "--listen-port=" + strconv.Itoa(j.Port), "--dir=" + j.Dir,
 			"--bt-max-peers=0", "--bt-max-open-files=5000", "--seed-ratio=0.0",
-			"--file-allocation=none", "--disk-cache=64M",
+			"--file-allocation=falloc",
 		}
 		return append(append(argv, more...), j.Torrent.File)
 	}
 	return client{
-		name:     "aria2",
-		version:  version,
-		settings: "",
+		name:    "aria2",
+		version: version,
+		settings: "files allocated by fallocate (a third faster than without), no limit of peers; " +
+			"the disk cache as it comes, 16 MiB: a larger one and mapped files were slower",
 		leech: func(j rig.Job) (rig.Command, error) {
 			done, err := hook(j)
 			return rig.Command{Args: argv(j, "--on-bt-download-complete="+done), Verified: verified}, err

@@ -15,8 +15,11 @@ const python = "/usr/bin/python3"
 //go:embed libtorrent_client.py
 var libtorrentDriver []byte
 
+// libtorrentSettings tells of each profile what it sets.
 var libtorrentSettings = map[string]string{
-	"tuned":    "",
+	"tuned": "TCP without encryption; files preallocated and written with pwrite; a hashing thread for two cores and a disk thread a core " +
+		"(more were slower); 64 MiB of queue to the disk, 3,000 requests on their way, large send and receive buffers, " +
+		"8,000 connections and all of them unchoked",
 	"defaults": "as it comes, but without DHT, local discovery and port mapping, and with several connections from one address allowed",
 }
 

@@ -6,7 +6,6 @@ It listens on HOST:PORT for peers over TCP. It prints "verified" when all of the
 payload is in DIR and checked, and runs until SIGTERM.
 """
 
-import json
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ ALONE = {
 }
 
 MIB = 1 << 20
+CORES = os.cpu_count()
 TUNED = {
     # Plain TCP.
     "enable_outgoing_utp": False,
@@ -44,10 +44,11 @@ TUNED = {
     "send_buffer_watermark": 3 * MIB,
     "send_buffer_watermark_factor": 150,
     "send_not_sent_low_watermark": 512 << 10,
-    "suggest_mode": 0,
-    # Disk threads that keep up.
-    "aio_threads": 8,
-    "hashing_threads": 2,
+    # One core hashes while another receives and writes; with more threads than
+    # that they only take turns.
+    "aio_threads": max(2, CORES),
+    "hashing_threads": max(1, CORES // 2),
+    "disk_write_mode": 0,  # always_pwrite
     "max_queued_disk_bytes": 64 * MIB,
     "file_pool_size": 5000,
     "checking_mem_usage": 2048,
@@ -58,11 +59,12 @@ def main(profile, role, torrent, folder, host, port):
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     settings = dict(ALONE, listen_interfaces=host + ":" + port)
+    parameters = lt.add_torrent_params()
     if profile == "tuned":
         settings.update(TUNED)
-    settings.update(json.loads(os.environ.get("MORE", "{}")))
+        # The kernel then need not find a place for every block that comes.
+        parameters.storage_mode = lt.storage_mode_t.storage_mode_allocate
     session = lt.session(settings)
-    parameters = lt.add_torrent_params()
     parameters.ti = lt.torrent_info(torrent)
     parameters.save_path = folder
     parameters.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
@@ -70,7 +72,7 @@ def main(profile, role, torrent, folder, host, port):
     while not stopped:
         session.wait_for_alert(1000)  # Milliseconds; a signal is seen no sooner.
         for alert in session.pop_alerts():
-            print(alert.what() + ": " + alert.message())
+            print(alert.what() + ": " + alert.message(), flush=True)
             if isinstance(alert, lt.torrent_finished_alert):
                 print("verified", flush=True)
 

@@ -53,7 +53,7 @@ func download(t *testing.T, c rig.Client, torrent *rig.Torrent, dir string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	job := newJob(t, torrent, dir)
-	p, verified := start(t, c.Leech, job)
+	p, verified := start(ctx, t, c.Leech, job)
 	defer p.Stop()
 	served := make(chan error, 2)
 	seeding, stop := context.WithCancel(ctx)
@@ -80,7 +80,7 @@ func seed(t *testing.T, c rig.Client, torrent *rig.Torrent, dir string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	job := newJob(t, torrent, dir)
-	p, verified := start(t, c.Seed, job)
+	p, verified := start(ctx, t, c.Seed, job)
 	defer p.Stop()
 	if _, err := verified.Await(ctx); err != nil {
 		t.Fatal(err)
@@ -94,13 +94,13 @@ func seed(t *testing.T, c rig.Client, torrent *rig.Torrent, dir string) {
 	}
 }
 
-func start(t *testing.T, prepare func(rig.Job) (rig.Command, error), job rig.Job) (*rig.Process, *rig.Line) {
+func start(ctx context.Context, t *testing.T, prepare func(rig.Job) (rig.Command, error), job rig.Job) (*rig.Process, *rig.Line) {
 	t.Helper()
 	c, err := prepare(job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, lines, err := rig.Start(t.Name(), c, c.Verified)
+	p, lines, err := rig.Start(ctx, t.Name(), c, c.Verified)
 	if err != nil {
 		t.Fatal(err)
 	}
