@@ -25,10 +25,9 @@ type links struct {
 
 // link is one connection of a session, and what its reader delivers to.
 type link struct {
-	s     *session
-	peer  swarm.Peer
-	conn  *peerconn.Conn
-	lease []byte // Of the block that is arriving. The reader's.
+	s    *session
+	peer swarm.Peer
+	conn *peerconn.Conn
 }
 
 func (ls *links) get(p swarm.Peer) *link {
@@ -67,19 +66,25 @@ func (ls *links) close() {
 	}
 }
 
-// Claim, Commit, Abandon and Deliver make a link the sink of its connection.
+// Claim, ClaimAhead, Commit, Abandon and Deliver make a link the sink of its connection.
 
 // Claim implements [peerconn.Sink].
 func (l *link) Claim(index, begin, length uint32) []byte {
-	l.lease = l.s.store.Claim(index, begin, length)
-	return l.lease
+	return l.s.store.Claim(index, begin, length)
+}
+
+// ClaimAhead implements [peerconn.Sink].
+func (l *link) ClaimAhead(index, begin, length uint32) []byte {
+	return l.s.store.ClaimAhead(index, begin, length)
 }
 
 // Commit implements [peerconn.Sink].
-func (l *link) Commit(index, begin uint32) bool { return l.s.store.Commit(index, begin, l.lease) }
+func (l *link) Commit(index, begin uint32, lease []byte) bool {
+	return l.s.store.Commit(index, begin, lease)
+}
 
 // Abandon implements [peerconn.Sink].
-func (l *link) Abandon(_, _ uint32) { l.s.store.Abandon(l.lease) }
+func (l *link) Abandon(lease []byte) { l.s.store.Abandon(lease) }
 
 // Deliver implements [peerconn.Sink].
 func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) { l.s.inbox.deliver(l.peer, burst) }

@@ -35,6 +35,17 @@ func (s *Store) Claim(index, begin, length uint32) []byte {
 	return slot
 }
 
+// ClaimAhead is [Store.Claim] for a block that may come next. It never waits: it
+// returns nil, too, while the workers are behind or half of the memory is in
+// use, so that blocks that are coming find room.
+func (s *Store) ClaimAhead(index, begin, length uint32) []byte {
+	if s.disk.behind() || s.disk.pool.Used() > s.disk.pool.Capacity()/2 {
+		return nil
+	}
+	slot, _ := s.claim(index, begin, length)
+	return slot
+}
+
 // claim is Claim without waiting; full says that only memory is missing.
 func (s *Store) claim(index, begin, length uint32) (slot []byte, full bool) {
 	s.mu.Lock()

@@ -23,9 +23,10 @@ type consumer struct {
 	bursts int
 }
 
-func (s *consumer) Claim(_, _, length uint32) []byte { return s.place[:length] }
-func (s *consumer) Commit(_, _ uint32) bool          { return true }
-func (s *consumer) Abandon(_, _ uint32)              {}
+func (s *consumer) Claim(_, _, length uint32) []byte      { return s.place[:length] }
+func (s *consumer) ClaimAhead(_, _, length uint32) []byte { return s.place[:length] }
+func (s *consumer) Commit(_, _ uint32, _ []byte) bool     { return true }
+func (s *consumer) Abandon([]byte)                        {}
 func (s *consumer) Deliver(c *Conn, burst []Received) {
 	s.bursts++
 	s.asking = s.asking[:0]

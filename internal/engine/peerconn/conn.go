@@ -16,15 +16,19 @@ import (
 type Sink interface {
 	// Claim leases the place of a block that was requested of this
 	// connection and has begun to arrive: length bytes, which only the
-	// connection touches until it calls Commit or Abandon, one of them,
-	// once. Nil means that the block is not wanted any more: it is thrown
-	// away, and neither follows.
-	Claim(index, begin, length uint32) []byte
+	// connection touches until it calls Commit or Abandon with them, one of
+	// them, once. Nil means that the block is not wanted any more: it is
+	// thrown away, and neither follows. It may block, and nothing is read
+	// meanwhile.
+	Claim(index, begin, length uint32) (lease []byte)
+	// ClaimAhead is Claim for a block that may come next. It does not block,
+	// and returns nil too if it would have to, or if memory is short.
+	ClaimAhead(index, begin, length uint32) (lease []byte)
 	// Commit says that the bytes are in place. It returns whether they
 	// count: false if another copy was there first.
-	Commit(index, begin uint32) (fresh bool)
-	// Abandon says that the connection failed in the middle of the block.
-	Abandon(index, begin uint32)
+	Commit(index, begin uint32, lease []byte) (fresh bool)
+	// Abandon says that the block does not come after all, or not whole.
+	Abandon(lease []byte)
 	// Deliver hands over what has left and then what has arrived, each in
 	// order. It may block: meanwhile nothing is read, and Run can't return.
 	// The slice is the connection's again when Deliver returns. It may call
@@ -107,6 +111,7 @@ func New(cfg Config) *Conn {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.reader.socket = newSocket(cfg.Conn)
+	c.reader.buf = make([]byte, bufferLen)
 	return c
 }
 

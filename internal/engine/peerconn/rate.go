@@ -37,3 +37,13 @@ func (l limits) reserve(now time.Time, n int) time.Duration {
 	}
 	return wait
 }
+
+// none says that nothing is limited.
+func (l limits) none() bool {
+	for _, x := range l {
+		if x.Limit() != rate.Inf {
+			return false
+		}
+	}
+	return true
+}

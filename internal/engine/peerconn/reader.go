@@ -16,8 +16,10 @@ import (
 // reader is the state of the reading goroutine.
 type reader struct {
 	socket   socket
-	buf      [bufferLen]byte
-	from, to int        // What has been read and not yet been parsed is buf[from:to].
+	buf      []byte // Of bufferLen, or more as long as that is needed,
+	spare    []byte // and one of bufferLen to take turns with it, or nil.
+	from, to int    // What has been read and not yet been parsed is buf[from:to].
+	ahead    ahead
 	burst    []Received // What has not yet been delivered,
 	payload  int        // and how many bytes of payload are in it.
 	// patience is how much longer the socket may be waited for. Each byte
@@ -28,9 +30,10 @@ type reader struct {
 
 // socket is where a connection's bytes come from.
 type socket interface {
-	// read fills p, and then q, with what has arrived. If nothing has, it
-	// returns errDry, or waits if it is told to. Its last byte is io.EOF.
-	read(p, q []byte, wait bool) (int, error)
+	// read fills the parts, one after the other, with what has arrived. If
+	// nothing has, it returns errDry, or waits if it is told to. Its last
+	// byte is io.EOF.
+	read(parts [][]byte, wait bool) (int, error)
 }
 
 // errDry says that the socket has nothing now.
@@ -40,14 +43,11 @@ var errDry = errors.New("nothing has arrived")
 // read. It can't tell whether it is dry, so it is taken to be.
 type plain struct{ conn io.Reader }
 
-func (s plain) read(p, q []byte, wait bool) (int, error) {
+func (s plain) read(parts [][]byte, wait bool) (int, error) {
 	if !wait {
 		return 0, errDry
 	}
-	if len(p) == 0 {
-		p = q
-	}
-	return s.conn.Read(p)
+	return s.conn.Read(parts[0])
 }
 
 // buffers have room for one block in passing: on its way out, or thrown away;
@@ -68,6 +68,7 @@ var past = time.Unix(1, 0)
 // read reads messages until the connection ends, and returns why.
 func (c *Conn) read() error {
 	c.reader.patience = idleTimeout
+	defer c.giveUp()
 	for {
 		if err := c.readMessage(); err != nil {
 			return err
@@ -78,6 +79,9 @@ func (c *Conn) read() error {
 // readMessage reads one message.
 func (c *Conn) readMessage() error {
 	r := &c.reader
+	if len(r.ahead.ready) > 0 {
+		return c.readExpected()
+	}
 	if err := c.need(wire.LengthLen); err != nil {
 		return err
 	}
@@ -140,27 +144,57 @@ func (c *Conn) readBlock(n uint32) error {
 	m := wire.ParsePiece(r.buf[r.from:], n)
 	r.from += wire.PieceHeaderLen - wire.HeaderLen
 	c.mu.Lock()
+	inOrder := c.requests.first(m)
 	asked := c.requests.take(m)
 	c.mu.Unlock()
 	if !asked {
-		return &Error{ReasonUnrequested, fmt.Errorf("%d bytes at %d of piece %d", m.Length, m.Begin, m.Index)}
+		return unrequested(m)
+	}
+	if inOrder {
+		r.ahead.count = max(r.ahead.count, 1)
+	}
+	if lease := c.sink.Claim(m.Index, m.Begin, m.Length); lease != nil {
+		return c.fill(m, lease, 0)
 	}
 	r.patience, r.inBlock = blockTimeout, true
 	defer func() { r.patience, r.inBlock = idleTimeout, false }()
-	place := c.sink.Claim(m.Index, m.Begin, m.Length)
-	if place == nil {
-		if err := c.skip(int(m.Length)); err != nil {
-			return err
-		}
-		c.received(Received{Msg: m, Block: true})
-		return nil
-	}
-	if err := c.payload(place[:m.Length]); err != nil {
-		c.sink.Abandon(m.Index, m.Begin)
+	if err := c.skip(int(m.Length)); err != nil {
 		return err
 	}
-	c.received(Received{Msg: m, Block: true, Fresh: c.sink.Commit(m.Index, m.Begin)})
+	c.received(Received{Msg: m, Block: true})
 	return nil
+}
+
+// readExpected reads what is missing of a block that was expected.
+func (c *Conn) readExpected() error {
+	a := &c.reader.ahead
+	e := a.ready[0]
+	a.ready = append(a.ready[:0], a.ready[1:]...)
+	c.mu.Lock()
+	asked := c.requests.take(e.m)
+	c.mu.Unlock()
+	if !asked { // A reject took it back, and the block came even so.
+		c.sink.Abandon(e.lease)
+		return unrequested(e.m)
+	}
+	return c.fill(e.m, e.lease, e.have)
+}
+
+// fill reads a block into its lease, of which the first bytes are there.
+func (c *Conn) fill(m wire.Message, lease []byte, have int) error {
+	r := &c.reader
+	r.patience, r.inBlock = blockTimeout, true
+	defer func() { r.patience, r.inBlock = idleTimeout, false }()
+	if err := c.payload(lease[have:m.Length]); err != nil {
+		c.sink.Abandon(lease)
+		return err
+	}
+	c.received(Received{Msg: m, Block: true, Fresh: c.sink.Commit(m.Index, m.Begin, lease)})
+	return nil
+}
+
+func unrequested(m wire.Message) error {
+	return &Error{ReasonUnrequested, fmt.Errorf("%d bytes at %d of piece %d", m.Length, m.Begin, m.Index)}
 }
 
 // payload fills p with a block, as fast as the limits allow.
@@ -198,14 +232,26 @@ func (c *Conn) full(p []byte) error {
 	n := copy(p, r.buf[r.from:r.to])
 	r.from += n
 	for p = p[n:]; len(p) > 0; p = p[n:] {
-		got, err := c.receive(p, r.buf[:aheadLen])
+		r.shrink()
+		parts, blocks := c.plan(p)
+		got, err := c.receive(parts)
+		if err != nil {
+			got = 0
+		}
+		n = min(got, len(p))
+		c.settle(blocks, got-n)
 		if err != nil {
 			return err
 		}
-		n = min(got, len(p))
-		r.from, r.to = 0, got-n
 	}
 	return nil
+}
+
+// shrink gives back a buffer that was long, once it is empty.
+func (r *reader) shrink() {
+	if len(r.buf) > bufferLen {
+		r.buf, r.spare = r.spare, nil
+	}
 }
 
 // skip throws away the n bytes that come next.
@@ -249,10 +295,11 @@ func (c *Conn) need(n int) error {
 	if r.to-r.from >= n {
 		return nil
 	}
-	r.to = copy(r.buf[:], r.buf[r.from:r.to])
+	r.to = copy(r.buf, r.buf[r.from:r.to])
 	r.from = 0
 	for r.to < n {
-		got, err := c.receive(nil, r.buf[r.to:])
+		r.ahead.parts = append(r.ahead.parts[:0], r.buf[r.to:])
+		got, err := c.receive(r.ahead.parts)
 		if err != nil {
 			return err
 		}
@@ -261,13 +308,13 @@ func (c *Conn) need(n int) error {
 	return nil
 }
 
-// receive reads into p and then q. When the socket is dry it first delivers
-// what it has, and then waits.
-func (c *Conn) receive(p, q []byte) (int, error) {
+// receive fills the parts with what arrives. When the socket is dry it first
+// delivers what it has, and then waits.
+func (c *Conn) receive(parts [][]byte) (int, error) {
 	r := &c.reader
 	var begun time.Time
 	for wait := false; ; {
-		n, err := r.socket.read(p, q, wait)
+		n, err := r.socket.read(parts, wait)
 		if wait {
 			c.mu.Lock()
 			c.blocked = false

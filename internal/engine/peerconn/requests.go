@@ -1,12 +1,18 @@
 package peerconn
 
-import "github.com/torrent-operator/torrent-operator/internal/engine/wire"
+import (
+	"slices"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
 
 // requests is the set of blocks that the peer may send: those that it was
 // asked for, as often as it was. A block that was cancelled stays in the set,
 // because it may be on its way, until room is needed.
 type requests struct {
 	blocks map[place]pending
+	order  []place // From head on: what is waited for as it was asked for, among others. The first is waited for.
+	head   int
 }
 
 // place names a block of a torrent.
@@ -29,7 +35,44 @@ func (r *requests) add(m wire.Message) bool {
 		return false
 	}
 	r.blocks[p] = pending{length: m.Length, times: r.blocks[p].times + 1}
+	if len(r.order) == cap(r.order) && len(r.order) >= 2*len(r.blocks) { // Half of it or more is gone.
+		r.order = slices.DeleteFunc(slices.Delete(r.order, 0, r.head), func(p place) bool { return !r.expected(p) })
+		r.head = 0
+	}
+	r.order = append(r.order, p)
 	return true
+}
+
+// expected says whether the block is waited for.
+func (r *requests) expected(p place) bool {
+	b, ok := r.blocks[p]
+	return ok && !b.stale
+}
+
+// next appends up to n blocks to dst, those that were asked for first and are
+// waited for.
+func (r *requests) next(dst []place, n int) []place {
+	for _, p := range r.order[r.head:] {
+		if len(dst) == n {
+			break
+		}
+		if r.expected(p) {
+			dst = append(dst, p)
+		}
+	}
+	return dst
+}
+
+// first says whether m is the block that was asked for first.
+func (r *requests) first(m wire.Message) bool {
+	return r.head < len(r.order) && r.order[r.head] == (place{m.Index, m.Begin})
+}
+
+// forget removes what is not waited for from the head of order.
+func (r *requests) forget() {
+	for r.head < len(r.order) && !r.expected(r.order[r.head]) {
+		r.head++
+	}
 }
 
 // sweep forgets the blocks that are not waited for, and says whether that made
@@ -49,6 +92,7 @@ func (r *requests) cancel(m wire.Message) {
 	if b, ok := r.blocks[p]; ok {
 		b.stale = true
 		r.blocks[p] = b
+		r.forget()
 	}
 }
 
@@ -59,6 +103,7 @@ func (r *requests) choked() {
 		b.stale = true
 		r.blocks[p] = b
 	}
+	r.order, r.head = r.order[:0], 0
 }
 
 // take uses up one permission to send the block of m, and says whether there
@@ -72,9 +117,10 @@ func (r *requests) take(m wire.Message) bool {
 	}
 	if b.times--; b.times == 0 {
 		delete(r.blocks, p)
-		return true
+	} else {
+		b.stale = true
+		r.blocks[p] = b
 	}
-	b.stale = true
-	r.blocks[p] = b
+	r.forget()
 	return true
 }

@@ -5,20 +5,20 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// scatter is the socket of a TCP connection. It reads into two places with one
-// system call, and it knows when it is dry.
+// scatter is the socket of a TCP connection. It reads into many places with
+// one system call, and it knows when it is dry.
 type scatter struct {
-	raw   syscall.RawConn
-	try   func(fd uintptr) bool // attempt, as a value made once.
-	parts [2][]byte
-	into  [][]byte // Of parts: those that are to be filled.
-	wait  bool
-	n     int
-	err   error
+	raw  syscall.RawConn
+	try  func(fd uintptr) bool // attempt, as a value made once.
+	into []unix.Iovec
+	wait bool
+	n    int
+	err  error
 }
 
 // newSocket returns the best socket that there is for a connection.
@@ -33,11 +33,12 @@ func newSocket(conn net.Conn) socket {
 	return plain{conn}
 }
 
-func (s *scatter) read(p, q []byte, wait bool) (int, error) {
-	s.parts[0], s.parts[1] = p, q
-	s.into, s.wait = s.parts[:], wait
-	if len(p) == 0 {
-		s.into = s.parts[1:]
+func (s *scatter) read(parts [][]byte, wait bool) (int, error) {
+	s.into, s.wait = s.into[:0], wait
+	for _, p := range parts {
+		if len(p) > 0 {
+			s.into = append(s.into, unix.Iovec{Base: &p[0], Len: uint64(len(p))})
+		}
 	}
 	err := s.raw.Read(s.try)
 	switch {
@@ -57,10 +58,17 @@ func (s *scatter) read(p, q []byte, wait bool) (int, error) {
 // waited for.
 func (s *scatter) attempt(fd uintptr) bool {
 	for {
-		s.n, s.err = unix.Readv(int(fd), s.into)
-		if !errors.Is(s.err, unix.EINTR) {
-			return !s.wait || !s.dry()
+		// unix.Readv would make a list anew each time.
+		n, _, e := unix.Syscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(s.into))), uintptr(len(s.into)))
+		switch e {
+		case 0:
+			s.n, s.err = int(n), nil
+		case unix.EINTR:
+			continue
+		default:
+			s.n, s.err = 0, e
 		}
+		return !s.wait || !s.dry()
 	}
 }
 

@@ -62,7 +62,8 @@ type world struct {
 	started chan place    // Blocks claimed.
 
 	mu        sync.Mutex
-	leases    map[place][]byte
+	leases    map[*byte]leased // By their first byte.
+	ahead     int              // Claims ahead so far.
 	done      map[place][]byte
 	abandoned []place
 	bursts    []int
@@ -71,11 +72,17 @@ type world struct {
 	aside sync.WaitGroup // What goes on beside the test; it ends with the connection.
 }
 
+// leased is a block's place that somebody has.
+type leased struct {
+	place place
+	bytes []byte
+}
+
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{
 		t: tb, got: make(chan Received, 1<<17), started: make(chan place, 1<<10),
-		leases: map[place][]byte{}, done: map[place][]byte{},
+		leases: map[*byte]leased{}, done: map[place][]byte{},
 	}
 	tb.Cleanup(w.aside.Wait)
 	return w
@@ -85,38 +92,58 @@ func (w *world) Claim(index, begin, length uint32) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := place{index, begin}
-	if w.leases[p] != nil {
-		w.t.Errorf("%v is claimed while it is leased", p)
-	}
 	w.started <- p
+	return w.lease(p, length)
+}
+
+func (w *world) ClaimAhead(index, begin, length uint32) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ahead++; w.ahead%50 == 0 { // Sometimes there is no room.
+		return nil
+	}
+	return w.lease(place{index, begin}, length)
+}
+
+func (w *world) lease(p place, length uint32) []byte {
+	for _, l := range w.leases {
+		if l.place == p {
+			w.t.Errorf("%v is claimed while it is leased", p)
+		}
+	}
 	if w.unwanted {
 		return nil
 	}
-	w.leases[p] = make([]byte, length)
-	return w.leases[p]
+	b := make([]byte, length)
+	w.leases[&b[0]] = leased{p, b}
+	return b
 }
 
-func (w *world) Commit(index, begin uint32) bool {
+// end takes a lease back.
+func (w *world) end(lease []byte) leased {
+	l, ok := w.leases[&lease[0]]
+	if !ok || len(l.bytes) != len(lease) {
+		w.t.Errorf("%d bytes are given back that were not leased, or not like this", len(lease))
+	}
+	delete(w.leases, &lease[0])
+	return l
+}
+
+func (w *world) Commit(index, begin uint32, lease []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := place{index, begin}
-	if w.leases[p] == nil {
-		w.t.Errorf("%v is committed without a lease", p)
+	l := w.end(lease)
+	if l.place != (place{index, begin}) {
+		w.t.Errorf("the place of %v is committed as that of %v", l.place, place{index, begin})
 	}
-	w.done[p] = w.leases[p]
-	delete(w.leases, p)
+	w.done[l.place] = l.bytes
 	return !w.stale
 }
 
-func (w *world) Abandon(index, begin uint32) {
+func (w *world) Abandon(lease []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := place{index, begin}
-	if w.leases[p] == nil {
-		w.t.Errorf("%v is abandoned without a lease", p)
-	}
-	delete(w.leases, p)
-	w.abandoned = append(w.abandoned, p)
+	w.abandoned = append(w.abandoned, w.end(lease).place)
 }
 
 func (w *world) Deliver(_ *Conn, burst []Received) {

@@ -2,6 +2,7 @@ package peerconn
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
@@ -43,29 +44,28 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 				l.Send(request(i, 0, 16384))
 				r.Send(request(i, 16384, 16384))
 			}
+			var both sync.WaitGroup
 			for _, side := range []struct {
 				w *world
 				c *Conn
 			}{{left, l}, {right, r}} {
-				go func() {
+				both.Go(func() {
 					for x := range side.w.got {
 						if x.Msg.ID == wire.Request {
 							side.c.Send(piece(x.Msg.Index, x.Msg.Begin, x.Msg.Length))
 						} else if x.Block && x.Msg.Index == blocks-1 {
-							close(side.w.started)
 							return
 						}
 					}
-				}()
+				})
 			}
+			both.Wait()
 			for _, w := range []*world{left, right} {
-				n := 0
-				for range w.started {
-					n++
-				}
-				if n != blocks {
+				w.mu.Lock()
+				if n := len(w.done); n != blocks {
 					t.Errorf("%d blocks of %d", n, blocks)
 				}
+				w.mu.Unlock()
 			}
 		})
 	}
