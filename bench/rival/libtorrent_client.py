@@ -40,8 +40,8 @@ TUNED = {
     "max_allowed_in_request_queue": 5000,
     "request_queue_time": 10,
     "max_peer_recv_buffer_size": 5 * MIB,
-    "send_buffer_low_watermark": 1 * MIB,
-    "send_buffer_watermark": 3 * MIB,
+    "send_buffer_low_watermark": 256 << 10,
+    "send_buffer_watermark": 1 * MIB,
     "send_buffer_watermark_factor": 150,
     "send_not_sent_low_watermark": 512 << 10,
     # One core hashes while another receives and writes; with more threads than
@@ -62,6 +62,8 @@ def main(profile, role, torrent, folder, host, port):
     parameters = lt.add_torrent_params()
     if profile == "tuned":
         settings.update(TUNED)
+        if role == "seed":
+            settings["aio_threads"] = 1  # Reads come from the page cache.
         # The kernel then need not find a place for every block that comes.
         parameters.storage_mode = lt.storage_mode_t.storage_mode_allocate
     session = lt.session(settings)
