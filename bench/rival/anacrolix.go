@@ -47,8 +47,10 @@ func buildAnacrolix(ctx context.Context, cache string, log io.Writer) (client, e
 	return client{
 		name:    "anacrolix/torrent",
 		version: version,
-		settings: "TCP without encryption, no uTP; mapped files, its default (its plain files were no faster, and once failed a download with a closed file); " +
-			"no limit of unverified bytes, 1,000 connections, GOGC=400 (a tenth less CPU time to seed); other numbers of hashing threads and requests brought nothing",
+		settings: "TCP without encryption, no uTP; no limit of unverified bytes, 1,000 connections, " +
+			"GOGC=400 (a tenth less CPU time to seed); mapped files, its default " +
+			"(its plain files were no faster, and once failed a download with a closed file); " +
+			"other numbers of hashing threads and requests brought nothing",
 		leech: role("leech"),
 		seed:  role("seed"),
 	}, nil
