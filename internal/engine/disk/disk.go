@@ -35,9 +35,10 @@ const (
 	defaultOpenFiles    = 256
 	defaultSyncInterval = 5 * time.Second
 
-	// syncBytes is how much may be written before a sync is begun without
-	// waiting for the interval, so that dirty pages stay few.
-	syncBytes = 128 << 20
+	// dirtyShare is which part of the memory may be written and not yet
+	// durable before a sync is begun without waiting for the interval. More
+	// of it would throttle whoever writes, and count as used in a container.
+	dirtyShare = 8
 
 	// chunkSize is how much is read at once to check what is on a volume.
 	chunkSize = 16 * block.Size
@@ -48,7 +49,8 @@ type Options struct {
 	// Pool is the memory that pieces are assembled in. Required.
 	Pool *block.Pool
 	// Workers is how many goroutines hash and write pieces, and how many
-	// check existing data. 0 is GOMAXPROCS.
+	// check existing data. 0 is one more than GOMAXPROCS: while one waits for
+	// a file that another is writing, all cores have something to do.
 	Workers int
 	// MaxOpenFiles is how many idle files stay open. 0 is 256.
 	MaxOpenFiles int
@@ -79,6 +81,7 @@ type Disk struct {
 	progress   signal // Opened when memory was freed or can be.
 	relief     signal // Opened when a worker has done something.
 
+	dirtyMax int64         // How many bytes may be unsynced.
 	unsynced atomic.Int64  // Bytes written since the last round of syncs.
 	syncNow  chan struct{} // Capacity 1.
 	stop     chan struct{}
@@ -89,7 +92,7 @@ type Disk struct {
 // New starts the workers. Close ends them.
 func New(o Options) *Disk {
 	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		o.Workers = runtime.GOMAXPROCS(0) + 1
 	}
 	if o.MaxOpenFiles <= 0 {
 		o.MaxOpenFiles = defaultOpenFiles
@@ -101,15 +104,16 @@ func New(o Options) *Disk {
 		o.OpenFS = openRoot
 	}
 	d := &Disk{
-		pool:    o.Pool,
-		files:   newHandles(o.MaxOpenFiles),
-		openFS:  o.OpenFS,
-		workers: o.Workers,
-		seed:    maphash.MakeSeed(),
-		buffers: make(chan []byte, o.Workers),
-		stores:  map[*Store]struct{}{},
-		syncNow: make(chan struct{}, 1),
-		stop:    make(chan struct{}),
+		pool:     o.Pool,
+		files:    newHandles(o.MaxOpenFiles),
+		openFS:   o.OpenFS,
+		workers:  o.Workers,
+		seed:     maphash.MakeSeed(),
+		buffers:  make(chan []byte, o.Workers),
+		stores:   map[*Store]struct{}{},
+		dirtyMax: memoryLimit() / dirtyShare,
+		syncNow:  make(chan struct{}, 1),
+		stop:     make(chan struct{}),
 	}
 	d.jobs.init()
 	d.progress.init()
@@ -168,7 +172,7 @@ func (d *Disk) syncAll(interval time.Duration) {
 
 // wrote counts bytes that need a sync.
 func (d *Disk) wrote(n int64) {
-	if d.unsynced.Add(n) < syncBytes {
+	if d.unsynced.Add(n) < d.dirtyMax {
 		return
 	}
 	select {

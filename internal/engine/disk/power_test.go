@@ -173,7 +173,7 @@ func TestPiecesBecomeDurableByThemselves(t *testing.T) {
 		if r := c.fetch(1); !r.OK {
 			t.Fatal(r)
 		}
-		d.wrote(syncBytes)
+		d.wrote(d.dirtyMax)
 		if synctest.Wait(); c.Durable() != 2 {
 			t.Error("not after much was written")
 		}

@@ -95,7 +95,7 @@ const (
 	// backlog is how many bytes of pieces may wait for the workers before
 	// readers are held back. What lies longer is no longer in the processor's
 	// cache when its turn comes, which makes hashing and writing dearer.
-	backlog = 4 << 20
+	backlog = 8 << 20
 	// paceWait is how long a reader is held back at most: if the workers are
 	// that slow, memory may as well fill up.
 	paceWait = 100 * time.Millisecond
