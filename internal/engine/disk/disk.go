@@ -32,7 +32,7 @@ import (
 )
 
 const (
-	defaultOpenFiles    = 256
+	defaultOpenFiles    = 4096
 	defaultSyncInterval = 5 * time.Second
 
 	// dirtyShare is which part of the memory may be written and not yet
@@ -52,7 +52,8 @@ type Options struct {
 	// check existing data. 0 is one more than GOMAXPROCS: while one waits for
 	// a file that another is writing, all cores have something to do.
 	Workers int
-	// MaxOpenFiles is how many idle files stay open. 0 is 256.
+	// MaxOpenFiles is how many idle files stay open. 0 is 4096, or a quarter
+	// of what the process may open if that is less.
 	MaxOpenFiles int
 	// SyncInterval is how long a written piece may wait to be made durable.
 	// 0 is five seconds.
@@ -95,7 +96,7 @@ func New(o Options) *Disk {
 		o.Workers = runtime.GOMAXPROCS(0) + 1
 	}
 	if o.MaxOpenFiles <= 0 {
-		o.MaxOpenFiles = defaultOpenFiles
+		o.MaxOpenFiles = min(defaultOpenFiles, openLimit()/4)
 	}
 	if o.SyncInterval <= 0 {
 		o.SyncInterval = defaultSyncInterval

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
@@ -45,34 +46,98 @@ func (s *Store) report(r Result) {
 	}
 }
 
-// finish hashes a and, if it is good, writes and journals it. The result is
+// finish hashes pieces and writes and journals those that are good. Results are
 // reported before any block of a bad piece can be received anew.
-func (s *Store) finish(a *assembly, w *writer) {
-	r := Result{Index: a.index}
-	if r.Err = s.broken(); r.Err == nil {
-		r.OK, r.Digests, r.Err = s.hash(a)
-	}
-	if r.OK {
-		if r.Err = s.recordWriting(a); r.Err == nil {
-			r.Err = w.write(s, a, a.runs(held, len(a.blocks)))
+func (s *Store) finish(batch []*assembly, w *writer) {
+	results := make([]Result, len(batch))
+	if err := s.broken(); err != nil {
+		for i := range results {
+			results[i].Err = err
 		}
+	} else {
+		s.hashAll(batch, results)
+	}
+	s.keep(batch, results, w)
+	for i, a := range batch {
+		r := results[i]
+		r.Index, r.OK = a.index, r.OK && r.Err == nil
+		inPlace := false
+		s.mu.Lock()
+		a.finishing, a.writing = false, false
 		if r.Err == nil {
-			r.Err = s.recordPiece(a.index)
+			inPlace = len(a.runs(spilled, len(a.blocks))) > 0
+			s.discard(a)
 		}
-		r.OK = r.Err == nil
+		s.report(r)
+		s.mu.Unlock()
+		if inPlace && !r.OK {
+			s.forgetBlocks(a)
+		}
 	}
-	inPlace := false
-	s.mu.Lock()
-	a.finishing, a.writing = false, false
-	if r.Err == nil {
-		inPlace = len(a.runs(spilled, len(a.blocks))) > 0
-		s.discard(a)
+}
+
+// keep writes the pieces that are OK, journals them, and counts them.
+func (s *Store) keep(batch []*assembly, results []Result, w *writer) {
+	each := func(do func(a *assembly) error) {
+		for i, a := range batch {
+			if r := &results[i]; r.OK && r.Err == nil {
+				r.Err = do(a)
+			}
+		}
 	}
-	s.report(r)
-	s.mu.Unlock()
-	if inPlace && !r.OK {
-		s.forgetBlocks(a)
+	var good []*assembly
+	collect := func(a *assembly) error {
+		good = append(good, a)
+		return nil
 	}
+	if each(collect); len(good) == 0 {
+		return
+	}
+	if err := s.recordWriting(good); err != nil {
+		each(func(*assembly) error { return err })
+		return
+	}
+	each(func(a *assembly) error { return w.write(s, a, a.runs(held, len(a.blocks))) })
+	good = good[:0]
+	if each(collect); len(good) == 0 {
+		return
+	}
+	if err := s.recordPieces(good); err != nil {
+		each(func(*assembly) error { return err })
+	}
+}
+
+// hashAll hashes pieces, side by side where two of one size are in memory.
+func (s *Store) hashAll(batch []*assembly, results []Result) {
+	for len(batch) > 0 {
+		if len(batch) > 1 && batch[0].size == batch[1].size && batch[0].pairable() && batch[1].pairable() {
+			results[0].OK, results[1].OK = s.hashPair(batch[0], batch[1])
+			for i := range 2 {
+				if !results[i].OK { // Now its digests are wanted.
+					results[i].OK, results[i].Digests, results[i].Err = s.hash(batch[i])
+				}
+			}
+			batch, results = batch[2:], results[2:]
+			continue
+		}
+		results[0].OK, results[0].Digests, results[0].Err = s.hash(batch[0])
+		batch, results = batch[1:], results[1:]
+	}
+}
+
+// pairable says whether all that is wanted of a piece is its hash, and all of
+// it is in memory.
+func (a *assembly) pairable() bool {
+	return !a.digests && !slices.ContainsFunc(a.blocks, func(p place) bool { return p.slot == nil })
+}
+
+func (s *Store) hashPair(a, b *assembly) (okA, okB bool) {
+	v := s.info.NewPairVerifier()
+	v.Reset(int(a.index), int(b.index))
+	for i := range a.blocks {
+		v.Write(a.bytes(i), b.bytes(i))
+	}
+	return v.OK()
 }
 
 // hash says whether a is what it should be, and returns the digests of its
@@ -134,38 +199,52 @@ func (s *Store) eachBlock(a *assembly, see func([]byte)) error {
 	return nil
 }
 
-// recordPiece journals that a piece is written, and only then counts it.
-func (s *Store) recordPiece(index uint32) error {
+// recordPieces journals that pieces are written, and only then counts them.
+func (s *Store) recordPieces(pieces []*assembly) error {
+	var records []byte
+	for _, a := range pieces {
+		records = pieceRecord(records, recWritten, a.index)
+	}
 	s.recording.Lock()
 	defer s.recording.Unlock()
 	if s.lost {
 		return s.broken()
 	}
-	if err := s.journal.append(pieceRecord(nil, recWritten, index)); err != nil {
+	if err := s.journal.append(records); err != nil {
 		return err
 	}
-	s.fresh = append(s.fresh, index)
+	bytes := int64(0)
 	s.mu.Lock()
-	s.have.Set(int(index))
+	for _, a := range pieces {
+		s.have.Set(int(a.index))
+		s.fresh = append(s.fresh, a.index)
+		bytes += a.size
+	}
 	s.mu.Unlock()
-	s.disk.wrote(s.info.PieceSize(int(index)))
+	s.disk.wrote(bytes)
 	return nil
 }
 
-// recordWriting journals, before a verified piece is written, that all of its
+// recordWriting journals, before verified pieces are written, that all of their
 // blocks may be in place: a run that is killed between the write and its record
-// leaves a piece that the next run hashes, and does not fetch again.
-func (s *Store) recordWriting(a *assembly) error {
+// leaves pieces that the next run hashes, and does not fetch again.
+func (s *Store) recordWriting(pieces []*assembly) error {
+	var records []byte
+	for _, a := range pieces {
+		records = record(records, recBlocks, blocksPayload(a.index, bitfield.Full(len(a.blocks))))
+	}
 	s.recording.Lock()
 	defer s.recording.Unlock()
 	if s.lost {
 		return s.broken()
 	}
-	if err := s.journal.append(record(nil, recBlocks, blocksPayload(a.index, bitfield.Full(len(a.blocks))))); err != nil {
+	if err := s.journal.append(records); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	a.writing = true
+	for _, a := range pieces {
+		a.writing = true
+	}
 	s.mu.Unlock()
 	return nil
 }

@@ -44,21 +44,41 @@ func (q *queue) put(j job) {
 	q.some.Signal()
 }
 
-// get waits for the next job. It returns false when the queue is closed and
+const (
+	// batchBytes and batchPieces bound how much one worker takes at once: two
+	// pieces, to hash them side by side, or more if they are small, to journal
+	// them together.
+	batchBytes, batchPieces = 2 << 20, 64
+)
+
+// get waits for the next job, and appends it to dst with those behind it that
+// are best done along with it. It appends nothing when the queue is closed and
 // empty.
-func (q *queue) get() (job, bool) {
+func (q *queue) get(dst []job) []job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.jobs) == 0 {
 		if q.closed {
-			return job{}, false
+			return dst
 		}
 		q.some.Wait()
 	}
-	j := q.jobs[0]
-	q.jobs[0] = job{}
-	q.jobs = q.jobs[1:]
-	return j, true
+	n, bytes := 1, q.jobs[0].size()
+	for n < min(len(q.jobs), batchPieces) && q.jobs[n].joins(&q.jobs[0]) {
+		if bytes += q.jobs[n].size(); n > 1 && bytes > batchBytes {
+			break
+		}
+		n++
+	}
+	dst = append(dst, q.jobs[:n]...)
+	clear(q.jobs[:n])
+	q.jobs = q.jobs[n:]
+	return dst
+}
+
+// joins says whether j may be done together with first.
+func (j *job) joins(first *job) bool {
+	return j.piece != nil && first.piece != nil && j.store == first.store
 }
 
 func (q *queue) close() {
@@ -71,23 +91,38 @@ func (q *queue) close() {
 // work carries out jobs until the queue is closed.
 func (d *Disk) work() {
 	w := &writer{}
+	var (
+		jobs  []job
+		batch []*assembly
+	)
 	for {
-		j, ok := d.jobs.get()
-		if !ok {
+		jobs = d.jobs.get(jobs[:0])
+		if len(jobs) == 0 {
 			return
 		}
-		if j.piece != nil {
-			j.store.finish(j.piece, w)
-		} else {
-			j.store.mu.Lock()
-			j.store.report(Result{Index: j.index, Err: j.err})
-			j.store.mu.Unlock()
+		batch = batch[:0]
+		for i := range jobs {
+			if jobs[i].piece != nil {
+				batch = append(batch, jobs[i].piece)
+			}
 		}
-		d.jobs.pending.Add(-1)
-		d.jobs.bytes.Add(-j.size())
+		s := jobs[0].store
+		if len(batch) > 0 {
+			s.finish(batch, w)
+		} else {
+			s.mu.Lock()
+			s.report(Result{Index: jobs[0].index, Err: jobs[0].err})
+			s.mu.Unlock()
+		}
+		for i := range jobs {
+			d.jobs.pending.Add(-1)
+			d.jobs.bytes.Add(-jobs[i].size())
+			s.work.Done()
+		}
+		clear(jobs)
+		clear(batch)
 		d.progress.open()
 		d.relief.open()
-		j.store.work.Done()
 	}
 }
 

@@ -1,12 +1,13 @@
 package metainfo
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"fmt"
 	"hash"
 	"iter"
 	"sort"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/sha1pair"
 )
 
 // PieceCount returns how many pieces there are; none if Length is 0.
@@ -85,7 +86,41 @@ func (v *Verifier) OK() bool {
 	if v.written != v.info.PieceSize(v.piece) {
 		return false
 	}
-	var sum [sha1.Size]byte
-	want := v.info.hashes[v.piece*sha1.Size:][:sha1.Size]
-	return bytes.Equal(v.hash.Sum(sum[:0]), want)
+	return [sha1.Size]byte(v.hash.Sum(nil)) == v.info.hashOf(v.piece)
+}
+
+func (i *Info) hashOf(piece int) [sha1.Size]byte { return [sha1.Size]byte(i.hashes[piece*sha1.Size:]) }
+
+// PairVerifier is a [Verifier] of two pieces of one size at a time. Where the
+// processor has instructions for SHA-1 it takes little more than half as long as two.
+type PairVerifier struct {
+	info    *Info
+	pair    sha1pair.Pair
+	pieces  [2]int
+	written int64
+}
+
+// NewPairVerifier returns a verifier; [PairVerifier.Reset] tells it the pieces.
+func (i *Info) NewPairVerifier() *PairVerifier { return &PairVerifier{info: i} }
+
+// Reset begins with two pieces, which must exist and have one size.
+func (v *PairVerifier) Reset(first, second int) {
+	v.pair.Reset()
+	v.pieces, v.written = [2]int{first, second}, 0
+}
+
+// Write takes the next bytes of both pieces: as many of one as of the other,
+// and a multiple of 64 unless they are the last.
+func (v *PairVerifier) Write(first, second []byte) {
+	v.written += int64(len(first))
+	v.pair.Write(first, second)
+}
+
+// OK says of each piece whether what was written since Reset is it, whole.
+func (v *PairVerifier) OK() (first, second bool) {
+	if v.written != v.info.PieceSize(v.pieces[0]) {
+		return false, false
+	}
+	a, b := v.pair.Sum()
+	return a == v.info.hashOf(v.pieces[0]), b == v.info.hashOf(v.pieces[1])
 }

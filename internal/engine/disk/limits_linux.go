@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"strconv"
 
@@ -26,4 +27,13 @@ func memoryLimit() int64 {
 		}
 	}
 	return limit
+}
+
+// openLimit returns how many files this process may have open.
+func openLimit() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1024 // What it is by default on most systems.
+	}
+	return int(min(limit.Cur, math.MaxInt32))
 }
