@@ -191,7 +191,8 @@ func (t *Torrent) runSession() error {
 	return err
 }
 
-// open opens the files and, if that was asked for, checks all of them.
+// open opens the files and, if that was asked for, sees to it that all of them
+// were checked.
 func (t *Torrent) open() (*disk.Store, error) {
 	t.mu.Lock()
 	verify := t.verify
@@ -206,7 +207,7 @@ func (t *Torrent) open() (*disk.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if verify {
+	if verify && !store.Hashed() {
 		if _, err := store.Check(t.ctx, t.checked); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}

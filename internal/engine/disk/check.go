@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // Check hashes everything on the volume, with all workers' memory, and returns
@@ -114,12 +115,16 @@ func (s *Store) check(ctx context.Context, which *bitfield.Bitfield, progress fu
 	var all sync.WaitGroup
 	for range min(s.disk.workers, which.Count()) {
 		all.Go(func() {
-			v := s.info.NewVerifier()
-			for p, ok := c.take(ctx); ok; p, ok = c.take(ctx) {
+			v := s.newHasher()
+			for first, ok := c.take(ctx); ok; first, ok = c.take(ctx) {
+				second, two := c.take(ctx)
 				buf := s.disk.buffer()
-				ok, err := s.verify(p, v, buf)
+				good, err := v.verify(first, buf, two, second)
 				s.disk.unbuffer(buf)
-				c.give(p, s.info.PieceSize(p), ok, err)
+				c.give(first, s.info.PieceSize(first), good[0], err)
+				if two {
+					c.give(second, s.info.PieceSize(second), good[1], err)
+				}
 			}
 		})
 	}
@@ -168,4 +173,69 @@ func (c *checking) give(piece int, size int64, ok bool, err error) {
 	if c.progress != nil {
 		c.progress(c.done, c.total)
 	}
+}
+
+// hasher hashes what is on the volume of pieces, two at a time where it can.
+type hasher struct {
+	s      *Store
+	single *metainfo.Verifier
+	pair   *metainfo.PairVerifier
+}
+
+func (s *Store) newHasher() *hasher {
+	return &hasher{s, s.info.NewVerifier(), s.info.NewPairVerifier()}
+}
+
+// verify says whether the first piece is good and, if there are two, the second.
+// A file that is missing or too short makes a bad piece, not an error.
+func (v *hasher) verify(first int, buf []byte, two bool, second int) (good [2]bool, err error) {
+	if two && v.s.info.PieceSize(first) == v.s.info.PieceSize(second) {
+		good, err = v.verifyPair(first, second, buf)
+		if !errors.Is(err, errAbsent) {
+			return good, err
+		}
+	}
+	if good[0], err = v.verifyOne(first, buf); err != nil || !two {
+		return good, err
+	}
+	good[1], err = v.verifyOne(second, buf)
+	return good, err
+}
+
+// verifyPair returns errAbsent if either piece is not all there.
+func (v *hasher) verifyPair(first, second int, buf []byte) (good [2]bool, err error) {
+	v.pair.Reset(first, second)
+	size := v.s.info.PieceSize(first)
+	half := int64(len(buf) / 2)
+	for at := int64(0); at < size; at += half {
+		n := min(half, size-at)
+		a, b := buf[:n], buf[half:half+n]
+		if err := v.s.readAt(a, int64(first)*v.s.info.PieceLength+at); err != nil {
+			return good, err
+		}
+		if err := v.s.readAt(b, int64(second)*v.s.info.PieceLength+at); err != nil {
+			return good, err
+		}
+		v.pair.Write(a, b)
+	}
+	good[0], good[1] = v.pair.OK()
+	return good, nil
+}
+
+func (v *hasher) verifyOne(piece int, buf []byte) (good bool, err error) {
+	v.single.Reset(piece)
+	off, rest := int64(piece)*v.s.info.PieceLength, v.s.info.PieceSize(piece)
+	for rest > 0 {
+		part := buf[:min(rest, int64(len(buf)))]
+		if err := v.s.readAt(part, off); err != nil {
+			if errors.Is(err, errAbsent) {
+				err = nil
+			}
+			return false, err
+		}
+		v.single.Write(part)
+		off += int64(len(part))
+		rest -= int64(len(part))
+	}
+	return v.single.OK(), nil
 }

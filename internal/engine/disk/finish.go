@@ -8,7 +8,6 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // Finish has a piece, all of whose blocks are committed, hashed and written
@@ -255,24 +254,4 @@ func (s *Store) forgetBlocks(a *assembly) {
 	s.recording.Lock()
 	defer s.recording.Unlock()
 	_ = s.journal.append(record(nil, recBlocks, blocksPayload(a.index, bitfield.New(len(a.blocks)))))
-}
-
-// verify hashes what is on the volume of one piece. A file that is missing or
-// too short makes a bad piece, not an error.
-func (s *Store) verify(piece int, v *metainfo.Verifier, buf []byte) (ok bool, err error) {
-	v.Reset(piece)
-	off, rest := int64(piece)*s.info.PieceLength, s.info.PieceSize(piece)
-	for rest > 0 {
-		part := buf[:min(rest, int64(len(buf)))]
-		if err := s.readAt(part, off); err != nil {
-			if errors.Is(err, errAbsent) {
-				err = nil
-			}
-			return false, err
-		}
-		v.Write(part)
-		off += int64(len(part))
-		rest -= int64(len(part))
-	}
-	return v.OK(), nil
 }

@@ -87,7 +87,7 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 		check = s.trust(c, v)
 	} else {
 		check = v.readable
-		j.stale = true
+		j.stale, s.hashed = true, true
 	}
 	good := bitfield.New(s.have.Len())
 	if err := s.check(ctx, check, progress, func(p int) { good.Set(p) }); err != nil {

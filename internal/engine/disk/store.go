@@ -69,6 +69,7 @@ type Store struct {
 	done   func(Result)
 	folder string // Of the journal and the lock.
 	lock   File
+	hashed bool // Set by Open.
 
 	work sync.WaitGroup // What Close waits for. Added to under mu while not closed.
 
@@ -99,6 +100,10 @@ func (s *Store) Have() *bitfield.Bitfield {
 	defer s.mu.Unlock()
 	return s.have.Clone()
 }
+
+// Hashed says whether Open has hashed everything that is there, because no
+// journal told what it is.
+func (s *Store) Hashed() bool { return s.hashed }
 
 // Durable returns how many pieces would survive a power cut.
 func (s *Store) Durable() int {
