@@ -3,6 +3,7 @@ package disk
 import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // blockState is what has become of a block of a piece that is not verified.
@@ -33,8 +34,15 @@ type assembly struct {
 	held int // Blocks in state held.
 	done int // Blocks held, spilling or spilled.
 
+	// hashed is how many blocks from the first on verifier has seen: those
+	// that were spilled in order. Both are the spiller's, and then the
+	// worker's who finishes the piece.
+	hashed   int
+	verifier *metainfo.Verifier
+
 	touched   uint64 // Disk.clock when a block was last claimed or committed.
 	spilling  bool   // Some blocks are in state spilling.
+	streaming bool   // A worker is to spill what is held.
 	finishing bool   // Finish was called; nothing may change until it is over.
 	writing   bool   // It is journaled as about to be written whole.
 	digests   bool   // Finish wants digests.

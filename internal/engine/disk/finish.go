@@ -141,35 +141,36 @@ func (s *Store) hashPair(a, b *assembly) (okA, okB bool) {
 
 // hash says whether a is what it should be, and returns the digests of its
 // blocks if it is not, or if they are wanted. Blocks that were spilled are
-// read back.
+// read back, unless they were hashed on the way.
 func (s *Store) hash(a *assembly) (ok bool, digests []uint64, err error) {
-	v := s.info.NewVerifier()
-	v.Reset(int(a.index))
-	if a.digests {
-		digests = make([]uint64, 0, len(a.blocks))
+	digest := func(b []byte) { digests = append(digests, maphash.Bytes(s.disk.seed, b)) }
+	v, from := a.verifier, a.hashed
+	if v == nil || a.digests {
+		v, from = s.info.NewVerifier(), 0
+		v.Reset(int(a.index))
 	}
-	err = s.eachBlock(a, func(b []byte) {
+	err = s.eachBlock(a, from, func(b []byte) {
 		v.Write(b)
 		if a.digests {
-			digests = append(digests, maphash.Bytes(s.disk.seed, b))
+			digest(b)
 		}
 	})
 	if err != nil || v.OK() || a.digests {
 		return err == nil && v.OK(), digests, err
 	}
-	err = s.eachBlock(a, func(b []byte) { digests = append(digests, maphash.Bytes(s.disk.seed, b)) })
+	err = s.eachBlock(a, 0, digest)
 	return false, digests, err
 }
 
-// eachBlock calls see with the bytes of each block of a, in order.
-func (s *Store) eachBlock(a *assembly, see func([]byte)) error {
+// eachBlock calls see with the bytes of each block of a, in order, from one on.
+func (s *Store) eachBlock(a *assembly, from int, see func([]byte)) error {
 	var buf []byte
 	defer func() {
 		if buf != nil {
 			s.disk.unbuffer(buf)
 		}
 	}()
-	for i := 0; i < len(a.blocks); {
+	for i := from; i < len(a.blocks); {
 		if a.blocks[i].slot != nil {
 			see(a.bytes(i))
 			i++

@@ -95,6 +95,7 @@ func (s *Store) Commit(index, begin uint32, lease []byte) (fresh bool) {
 	a.held++
 	a.done++
 	a.touched = s.disk.clock.Add(1)
+	s.stream(a)
 	s.disk.progress.open()
 	return true
 }

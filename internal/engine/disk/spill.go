@@ -1,6 +1,10 @@
 package disk
 
-import "time"
+import (
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+)
 
 // finishWait is how long to hope that a piece is finished soon.
 const finishWait = 100 * time.Millisecond
@@ -72,12 +76,13 @@ func (s *Store) spill(a *assembly) bool {
 		return true // Things have changed; look again.
 	}
 	a.set(held, spilling)
-	runs := a.runs(spilling, len(a.blocks))
-	a.held, a.spilling = 0, true
+	runs, end := a.runs(spilling, len(a.blocks)), a.inOrder()
+	a.held, a.spilling, a.streaming = 0, true, false
 	s.work.Add(1)
 	s.mu.Unlock()
 	defer s.work.Done()
 
+	s.hashUpTo(a, end)
 	var w writer
 	err := w.write(s, a, runs)
 	if err == nil {
@@ -95,6 +100,42 @@ func (s *Store) spill(a *assembly) bool {
 		s.fail(err)
 	}
 	return err == nil
+}
+
+// inOrder returns the end of the blocks that are being spilled and follow those
+// that were hashed. It holds s.mu.
+func (a *assembly) inOrder() int {
+	end := a.hashed
+	for end < len(a.blocks) && a.blocks[end].state == spilling {
+		end++
+	}
+	return end
+}
+
+// hashUpTo hashes the blocks that follow those that were hashed, before they are
+// spilled, so that they need not be read back.
+func (s *Store) hashUpTo(a *assembly, end int) {
+	if a.verifier == nil {
+		a.verifier = s.info.NewVerifier()
+		a.verifier.Reset(int(a.index))
+	}
+	for ; a.hashed < end; a.hashed++ {
+		a.verifier.Write(a.bytes(a.hashed))
+	}
+}
+
+// streamBlocks is how many blocks of a large piece are spilled at once.
+const streamBlocks = 4 << 20 / block.Size
+
+// stream has a worker spill what is there of a piece that is too large to wait
+// in memory until it is whole: more than an eighth of the budget. It holds s.mu.
+func (s *Store) stream(a *assembly) {
+	if a.size <= s.disk.pool.Capacity()/8 || a.held < streamBlocks || a.streaming || a.complete() || !s.spillable(a) {
+		return
+	}
+	a.streaming = true
+	s.work.Add(1)
+	s.disk.jobs.put(job{store: s, index: a.index, piece: a, spill: true})
 }
 
 // recordSpilled journals that the blocks of a whose spilling is over are in

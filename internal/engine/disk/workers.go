@@ -4,19 +4,26 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
 
-// job is something for a worker: to finish a piece, or to tell an error.
+// job is something for a worker: to finish a piece, to spill of one, or to tell
+// an error.
 type job struct {
 	store *Store
 	index uint32
 	piece *assembly // nil: tell err.
+	spill bool      // Spill what there is of the piece, do not finish it.
 	err   error
 }
 
 func (j *job) size() int64 {
-	if j.piece == nil {
+	switch {
+	case j.piece == nil:
 		return 0
+	case j.spill:
+		return streamBlocks * block.Size
 	}
 	return j.piece.size
 }
@@ -78,7 +85,7 @@ func (q *queue) get(dst []job) []job {
 
 // joins says whether j may be done together with first.
 func (j *job) joins(first *job) bool {
-	return j.piece != nil && first.piece != nil && j.store == first.store
+	return j.piece != nil && first.piece != nil && !j.spill && !first.spill && j.store == first.store
 }
 
 func (q *queue) close() {
@@ -100,19 +107,20 @@ func (d *Disk) work() {
 		if len(jobs) == 0 {
 			return
 		}
-		batch = batch[:0]
-		for i := range jobs {
-			if jobs[i].piece != nil {
-				batch = append(batch, jobs[i].piece)
-			}
-		}
 		s := jobs[0].store
-		if len(batch) > 0 {
-			s.finish(batch, w)
-		} else {
+		switch {
+		case jobs[0].piece == nil:
 			s.mu.Lock()
 			s.report(Result{Index: jobs[0].index, Err: jobs[0].err})
 			s.mu.Unlock()
+		case jobs[0].spill:
+			s.spill(jobs[0].piece)
+		default:
+			batch = batch[:0]
+			for i := range jobs {
+				batch = append(batch, jobs[i].piece)
+			}
+			s.finish(batch, w)
 		}
 		for i := range jobs {
 			d.jobs.pending.Add(-1)
