@@ -62,7 +62,7 @@ Cases:
 	flags.StringVar(&o.document, "write", "", "Markdown file whose sections of the cases are replaced by the results")
 	flags.StringVar(&o.cache, "cache", filepath.Join(cache, "torrent-operator", "bench"), "folder of payloads and of the programs that are built")
 	flags.StringVar(&o.work, "work", "", "folder for what is downloaded, 24 GB at most (default one in the cache)")
-	flags.StringSliceVar(&o.only, "only", nil, "whose turns to take, such as ours,floor; bars that need the others are left out")
+	flags.StringArrayVar(&o.only, "only", nil, "whose turns to take, such as floor, by name, or ours; may be given several times; bars that need the others are left out")
 	cmd.AddCommand(lightCommands()...)
 	return cmd
 }
