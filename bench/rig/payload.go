@@ -22,7 +22,7 @@ type Payload struct {
 	Sizes       []int64 // Of its files, in bytes. One makes a single file.
 	// Repeat, if it is not zero, is how many bytes of the one file are kept.
 	// The rest of it says the same again and again: the light seeder knows.
-	// A multiple of PieceLength.
+	// Both are multiples of PieceLength.
 	Repeat int64
 }
 
@@ -125,7 +125,7 @@ func (p Payload) describe(ctx context.Context, t *Torrent) error {
 func (p Payload) repeated(kept []byte) []byte {
 	n := int(p.Repeat / p.PieceLength * sha1.Size)
 	hashes := kept[len(kept)-1-n : len(kept)-1]
-	count := int((p.Sizes[0] + p.PieceLength - 1) / p.PieceLength)
+	count := int(p.Sizes[0] / p.PieceLength)
 	b := fmt.Appendf(nil, "d4:infod6:lengthi%de4:name%d:%s12:piece lengthi%de6:pieces%d:",
 		p.Sizes[0], len(p.Name), p.Name, p.PieceLength, count*sha1.Size)
 	for count > 0 {
