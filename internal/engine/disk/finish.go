@@ -60,19 +60,27 @@ func (s *Store) finish(batch []*assembly, w *writer) {
 	for i, a := range batch {
 		r := results[i]
 		r.Index, r.OK = a.index, r.OK && r.Err == nil
-		inPlace := false
+		forget := r.Err == nil && !r.OK && a.inPlace()
+		if forget { // Before a block that is received anew can be spilled.
+			s.recording.Lock()
+		}
 		s.mu.Lock()
 		a.finishing, a.writing = false, false
 		if r.Err == nil {
-			inPlace = len(a.runs(spilled, len(a.blocks))) > 0
 			s.discard(a)
 		}
 		s.report(r)
 		s.mu.Unlock()
-		if inPlace && !r.OK {
+		if forget {
 			s.forgetBlocks(a)
+			s.recording.Unlock()
 		}
 	}
+}
+
+// inPlace says whether blocks of the piece are in their files.
+func (a *assembly) inPlace() bool {
+	return slices.ContainsFunc(a.blocks, func(p place) bool { return p.state == spilled })
 }
 
 // keep writes the pieces that are OK, journals them, and counts them.
@@ -145,6 +153,7 @@ func (s *Store) hashPair(a, b *assembly) (okA, okB bool) {
 func (s *Store) hash(a *assembly) (ok bool, digests []uint64, err error) {
 	digest := func(b []byte) { digests = append(digests, maphash.Bytes(s.disk.seed, b)) }
 	v, from := a.verifier, a.hashed
+	a.verifier, a.hashed = nil, 0 // What v has seen can't be seen again.
 	if v == nil || a.digests {
 		v, from = s.info.NewVerifier(), 0
 		v.Reset(int(a.index))
@@ -227,9 +236,15 @@ func (s *Store) recordPieces(pieces []*assembly) error {
 
 // recordWriting journals, before verified pieces are written, that all of their
 // blocks may be in place: a run that is killed between the write and its record
-// leaves pieces that the next run hashes, and does not fetch again.
+// leaves pieces that the next run hashes, and does not fetch again. Of a piece
+// that was spilled it is known which blocks are in place, and that stands until
+// all of it is written: only the rest would be fetched again.
 func (s *Store) recordWriting(pieces []*assembly) error {
 	var records []byte
+	pieces = slices.DeleteFunc(slices.Clone(pieces), (*assembly).inPlace)
+	if len(pieces) == 0 {
+		return nil
+	}
 	for _, a := range pieces {
 		records = record(records, recBlocks, blocksPayload(a.index, bitfield.Full(len(a.blocks))))
 	}
@@ -250,9 +265,7 @@ func (s *Store) recordWriting(pieces []*assembly) error {
 }
 
 // forgetBlocks journals that no block of a failed piece counts. If that fails
-// the next run finds out that they are bad.
+// the next run finds out that they are bad. It holds s.recording.
 func (s *Store) forgetBlocks(a *assembly) {
-	s.recording.Lock()
-	defer s.recording.Unlock()
 	_ = s.journal.append(record(nil, recBlocks, blocksPayload(a.index, bitfield.New(len(a.blocks)))))
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
@@ -25,13 +26,7 @@ func TestLargePiecesAreWrittenAndHashedAsTheyCome(t *testing.T) {
 	content := s.piece(0)
 	pinned := d.pool.Used()
 	c.receive(0, content[:length/2])
-	change := d.progress.expect()
-	for d.pool.Used() > pinned {
-		<-change
-		change = d.progress.expect()
-		d.progress.ignore()
-	}
-	d.progress.ignore()
+	awaitRoom(d, pinned)
 	if p := c.Partial(); len(p) != 1 || p[0].Blocks.Count() != streamBlocks {
 		t.Errorf("on the volume after half of the piece: %+v", p)
 	}
@@ -68,5 +63,51 @@ func TestLargePiecesInDisorder(t *testing.T) {
 				t.Errorf("OK: %v, %d digests, %v", r.OK, len(r.Digests), errors.Unwrap(r.Err))
 			}
 		})
+	}
+}
+
+// What fails on the volume can be tried again, although the first try has used
+// the hash that was begun on the way; and what was spilled stays known to the
+// next run until all of the piece is written.
+func TestLargePieceIsFinishedAgainAfterAFailure(t *testing.T) {
+	const length = 8 << 20
+	s := newSample(t, 1, length, part{"large", length, ""})
+	m := newMemFS()
+	d := volumes(4*streamBlocks, map[string]*memFS{"": m})
+	defer d.Close()
+	c := mustOpen(t, d, s)
+	content := s.piece(0)
+	pinned := d.pool.Used()
+	c.receive(0, content[:length/2])
+	awaitRoom(d, pinned)
+	c.receive(0, content[:length-block.Size])
+	m.mu.Lock()
+	m.fault = failing("write", "large", syscall.ENOSPC)
+	m.mu.Unlock()
+	if r := c.fetch(0); !errors.Is(r.Err, ErrNoSpace) {
+		t.Fatalf("on a full volume: %+v", r)
+	}
+	if _, claims, err := openJournal(m, folderOf(s.InfoHash), s.Info, s.InfoHash); err != nil || claims.blocks[0] == nil || claims.blocks[0].IsFull() {
+		t.Errorf("a run that is killed now leaves %+v, %v", claims, err)
+	}
+	m.mu.Lock()
+	m.fault = nil
+	m.mu.Unlock()
+	c.Finish(0, false)
+	if r := <-c.results; !r.OK {
+		t.Errorf("with room again: OK: %v, %d digests, %v", r.OK, len(r.Digests), r.Err)
+	}
+}
+
+// awaitRoom waits until no more than used bytes of memory are in use.
+func awaitRoom(d *Disk, used int64) {
+	for {
+		change := d.progress.expect()
+		if d.pool.Used() <= used {
+			d.progress.ignore()
+			return
+		}
+		<-change
+		d.progress.ignore()
 	}
 }

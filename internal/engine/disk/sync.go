@@ -167,11 +167,17 @@ func (s *Store) lose(err error) {
 	for _, a := range s.pieces {
 		b = record(b, recBlocks, blocksPayload(a.index, bitfield.New(len(a.blocks))))
 	}
+	first := s.failed == nil
+	if first { // Whoever finds the store lost finds why.
+		s.failed = err
+	}
 	s.mu.Unlock()
 	// Close replaces the journal; this is for the case that it can't.
 	_ = s.journal.append(b)
 	s.recording.Unlock()
-	s.fail(err)
+	if first {
+		s.failing(err)
+	}
 }
 
 // fail ends the store: nothing more is taken in. The first error is told.
@@ -183,9 +189,14 @@ func (s *Store) fail(err error) {
 	}
 	s.mu.Unlock()
 	if first {
-		s.tell(err)
-		s.disk.progress.open() // Nobody is to wait for room here any more.
+		s.failing(err)
 	}
+}
+
+// failing tells why the store has ended.
+func (s *Store) failing(err error) {
+	s.tell(err)
+	s.disk.progress.open() // Nobody is to wait for room here any more.
 }
 
 // broken returns the error that has ended the store, if one has.

@@ -40,7 +40,7 @@ func (c *Conn) plan(p []byte) (parts [][]byte, blocks []expected) {
 	a := &c.reader.ahead
 	a.parts = append(a.parts[:0], p)
 	n := 0
-	if a.count > 0 && c.down.none() {
+	if a.count > 0 && c.reader.inBlock && c.down.none() { // In anything else a peer may trickle, and hold leases.
 		c.mu.Lock()
 		a.places = c.requests.next(a.places[:0], a.count)
 		for _, at := range a.places {
@@ -95,6 +95,9 @@ func (c *Conn) settle(blocks []expected, n int) {
 		a.count = min(came+2, maxAhead)
 	}
 }
+
+// slower expects fewer blocks of a peer that has sent less than was asked for.
+func (a *ahead) slower() { a.count /= 2 }
 
 // gather puts n bytes that lie scattered over blocks and the buffer into the
 // buffer alone.

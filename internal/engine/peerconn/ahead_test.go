@@ -137,3 +137,44 @@ func TestExpectedBlockThatWasRefusedIsUnrequested(t *testing.T) {
 		t.Errorf("%d leases are left over", len(w.leases))
 	}
 }
+
+// A peer may take its time over a message that is no block. It holds no places
+// of blocks meanwhile.
+func TestNothingIsLeasedForALongMessage(t *testing.T) {
+	ours, peers := tcpPair(t)
+	w := newWorld(t)
+	c, _ := w.run(ours, nil)
+	var all []byte
+	for i := range uint32(40) {
+		c.Send(request(i, 0, wire.MaxBlock))
+		if i < 20 {
+			all = append(all, blockBytes(i, 0, wire.MaxBlock)...)
+		}
+	}
+	write(t, peers, all)
+	for range 20 {
+		<-w.got
+	}
+	w.mu.Lock()
+	before := w.ahead
+	w.mu.Unlock()
+	long := wire.Message{ID: wire.Extended, Payload: make([]byte, 3*bufferLen)}
+	write(t, peers, messages(long))
+	w.expect(Received{Msg: long})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if before == 0 || w.ahead != before {
+		t.Errorf("%d claims ahead before the message, %d after it", before, w.ahead)
+	}
+}
+
+func TestABlockIsExpectedOnce(t *testing.T) {
+	var r requests
+	r.add(request(1, 0, 10))
+	r.add(request(2, 0, 10))
+	r.cancel(request(2, 0, 10))
+	r.add(request(2, 0, 10))
+	if next := r.next(nil, 5); len(next) != 2 || next[0] != (place{1, 0}) || next[1] != (place{2, 0}) {
+		t.Errorf("expected next: %v", next)
+	}
+}

@@ -240,6 +240,9 @@ func (c *Conn) full(p []byte) error {
 		}
 		n = min(got, len(p))
 		c.settle(blocks, got-n)
+		if n < len(p) {
+			r.ahead.slower()
+		}
 		if err != nil {
 			return err
 		}
@@ -247,7 +250,7 @@ func (c *Conn) full(p []byte) error {
 	return nil
 }
 
-// shrink gives back a buffer that was long, once it is empty.
+// shrink gives back a buffer that was long, once little or nothing is in it.
 func (r *reader) shrink() {
 	if len(r.buf) > bufferLen {
 		r.buf, r.spare = r.spare, nil
@@ -295,8 +298,11 @@ func (c *Conn) need(n int) error {
 	if r.to-r.from >= n {
 		return nil
 	}
-	r.to = copy(r.buf, r.buf[r.from:r.to])
-	r.from = 0
+	rest := r.buf[r.from:r.to]
+	if len(rest) <= bufferLen {
+		r.shrink()
+	}
+	r.from, r.to = 0, copy(r.buf, rest)
 	for r.to < n {
 		r.ahead.parts = append(r.ahead.parts[:0], r.buf[r.to:])
 		got, err := c.receive(r.ahead.parts)

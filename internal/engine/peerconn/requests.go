@@ -50,13 +50,14 @@ func (r *requests) expected(p place) bool {
 }
 
 // next appends up to n blocks to dst, those that were asked for first and are
-// waited for.
+// waited for. It looks no further than is worth it.
 func (r *requests) next(dst []place, n int) []place {
-	for _, p := range r.order[r.head:] {
+	near := r.order[r.head:min(len(r.order), r.head+4*n)]
+	for _, p := range near {
 		if len(dst) == n {
 			break
 		}
-		if r.expected(p) {
+		if r.expected(p) && !slices.Contains(dst, p) {
 			dst = append(dst, p)
 		}
 	}
