@@ -19,18 +19,12 @@ import (
 // check measures how long a client takes to hash data that is all there: from
 // its start until it says that every piece is right.
 func (b *bench) check(ctx context.Context, c rig.Client, payload rig.Payload) (result, error) {
-	t, err := payload.Make(ctx, b.cache)
-	if err != nil {
-		return result{}, err
-	}
-	if err := warm(t.Dir); err != nil {
-		return result{}, err
-	}
-	job, clean, err := b.job(t, 0)
+	job, clean, err := b.prepare(ctx, payload, 0)
 	if err != nil {
 		return result{}, err
 	}
 	defer clean()
+	t := job.Torrent
 	if err := alias(t.Dir, job.Dir); err != nil {
 		return result{}, err
 	}

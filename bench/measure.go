@@ -38,18 +38,12 @@ type source struct {
 func (b *bench) leech(ctx context.Context, c rig.Client, from source) (result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, turnLimit, fmt.Errorf("it took more than %v", turnLimit))
 	defer cancel()
-	t, err := from.payload.Make(ctx, b.cache)
-	if err != nil {
-		return result{}, err
-	}
-	if err := warm(t.Dir); err != nil {
-		return result{}, err
-	}
-	job, clean, err := b.job(t, from.seeders)
+	job, clean, err := b.prepare(ctx, from.payload, from.seeders)
 	if err != nil {
 		return result{}, err
 	}
 	defer clean()
+	t := job.Torrent
 	here, there := loopback, loopback
 	if from.path != nil {
 		l, err := link.New(ctx, *from.path)
@@ -118,18 +112,12 @@ func (b *bench) leech(ctx context.Context, c rig.Client, from source) (result, e
 func (b *bench) seed(ctx context.Context, c rig.Client, payload rig.Payload, leechers int) (result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, turnLimit, fmt.Errorf("it took more than %v", turnLimit))
 	defer cancel()
-	t, err := payload.Make(ctx, b.cache)
-	if err != nil {
-		return result{}, err
-	}
-	if err := warm(t.Dir); err != nil {
-		return result{}, err
-	}
-	job, clean, err := b.job(t, leechers)
+	job, clean, err := b.prepare(ctx, payload, leechers)
 	if err != nil {
 		return result{}, err
 	}
 	defer clean()
+	t := job.Torrent
 	if err := alias(t.Dir, job.Dir); err != nil {
 		return result{}, err
 	}
@@ -198,6 +186,19 @@ func start(ctx context.Context, name string, how func(rig.Job) (rig.Command, err
 	return p, told, nil
 }
 
+// prepare is job for a payload, which it makes if it has to, and reads, so that
+// it lies in the page cache.
+func (b *bench) prepare(ctx context.Context, payload rig.Payload, peers int) (job rig.Job, clean func(), err error) {
+	t, err := payload.Make(ctx, b.cache)
+	if err != nil {
+		return job, nil, err
+	}
+	if err := warm(t.Dir); err != nil {
+		return job, nil, err
+	}
+	return b.job(t, peers)
+}
+
 // job prepares fresh folders and a free port.
 func (b *bench) job(t *rig.Torrent, peers int) (job rig.Job, clean func(), err error) {
 	dir, err := os.MkdirTemp(b.work, "turn-")
@@ -252,7 +253,7 @@ func earliest(ctx context.Context, lines []*rig.Line) (time.Time, error) {
 	return first, nil
 }
 
-// warm reads all files of a folder, so that they lie in the page cache.
+// warm reads all files of a folder.
 func warm(dir string) error {
 	return walk(dir, func(name string) error {
 		f, err := os.Open(name)
@@ -260,28 +261,9 @@ func warm(dir string) error {
 			return err
 		}
 		defer f.Close()
-		_, err = io.Copy(discard{}, f)
+		_, err = io.Copy(io.Discard, f)
 		return err
 	})
-}
-
-// discard is io.Discard without its small buffer.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// ReadFrom implements [io.ReaderFrom].
-func (discard) ReadFrom(r io.Reader) (n int64, err error) {
-	buf := make([]byte, 1<<20)
-	for {
-		k, err := r.Read(buf)
-		n += int64(k)
-		if err == io.EOF {
-			return n, nil
-		} else if err != nil {
-			return n, err
-		}
-	}
 }
 
 // alias makes dir a copy of from whose files are the same ones.

@@ -166,21 +166,20 @@ func BenchmarkSendBlocks(b *testing.B) {
 }
 
 func TestSendingDoesNotAllocate(t *testing.T) {
-	const blocks = 20_000
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	upstream(t, blocks)
-	runtime.ReadMemStats(&after)
-	if n := after.Mallocs - before.Mallocs; n > blocks/10 {
-		t.Errorf("%d allocations for %d blocks", n, blocks)
-	}
+	hardlyAllocates(t, func(n int) { upstream(t, n) })
 }
 
 func TestReceivingDoesNotAllocate(t *testing.T) {
+	hardlyAllocates(t, func(n int) { stream(t, n) })
+}
+
+// hardlyAllocates fails if to move blocks takes an allocation for each tenth.
+func hardlyAllocates(t *testing.T, move func(blocks int)) {
+	t.Helper()
 	const blocks = 20_000
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	stream(t, blocks)
+	move(blocks)
 	runtime.ReadMemStats(&after)
 	if n := after.Mallocs - before.Mallocs; n > blocks/10 {
 		t.Errorf("%d allocations for %d blocks", n, blocks)
