@@ -36,8 +36,8 @@ else
 endif
 
 .PHONY: interop
-interop: build ## Exchange torrents with transmission, aria2 and libtorrent, in both directions.
-	$(GO) test -tags interop -count 1 -timeout 40m -v ./test/interop/...
+interop: build ## Exchange torrents with other clients, in both directions; WRITE=1 writes docs/interop.md.
+	$(GO) test -tags interop -count 1 -timeout 40m -v ./test/interop $(if $(WRITE),-write)
 
 .PHONY: process
 process: ## Hold a real process of the command to its bounds of memory, with gigabytes.

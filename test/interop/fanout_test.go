@@ -18,6 +18,9 @@ func TestSeedToAllClientsAtOnce(t *testing.T) {
 	from := t.TempDir()
 	torrent, tracker := publish(t, s, from)
 	var seed *process
+	for _, other := range others {
+		record(t, "all clients at once", torrentOperator.name, other.name)
+	}
 	downs, dirs := make([]transfer, len(others)), make([]string, len(others))
 	for i, other := range others { // The ones that have to be dialed come first in this list.
 		if !other.dialed && seed == nil {

@@ -16,25 +16,26 @@ import (
 
 // maker makes a .torrent file of a file or folder.
 type maker struct {
-	name string
-	make func(t *testing.T, torrent, path string, pieceLength int, announce string)
+	name    string
+	program string // Its name.
+	make    func(t *testing.T, torrent, path string, pieceLength int, announce string)
 }
 
 var (
-	madeByUs = maker{"torrent-operator", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
+	madeByUs = maker{"torrent-operator", "torrent-operator", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
 		createTorrent(t, torrent, path, pieceLength, announce)
 	}}
-	madeByUsPadded = maker{"torrent-operator, padded", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
+	madeByUsPadded = maker{"torrent-operator, padded", "torrent-operator", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
 		createTorrent(t, torrent, path, pieceLength, announce, "--pad")
 	}}
 	// It leaves empty files out.
-	madeByTransmission = maker{"transmission", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
+	madeByTransmission = maker{"transmission", "transmission", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
 		createWithTransmission(t, torrent, path, pieceLength, announce)
 	}}
-	madeByLibtorrent = maker{"libtorrent", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
+	madeByLibtorrent = maker{"libtorrent", "libtorrent", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
 		createWithLibtorrent(t, torrent, path, pieceLength, announce)
 	}}
-	madeByLibtorrentPadded = maker{"libtorrent, padded", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
+	madeByLibtorrentPadded = maker{"libtorrent, padded", "libtorrent", func(t *testing.T, torrent, path string, pieceLength int, announce string) {
 		createWithLibtorrent(t, torrent, path, pieceLength, announce, "pad")
 	}}
 	makers = []maker{madeByUs, madeByUsPadded, madeByTransmission, madeByLibtorrent, madeByLibtorrentPadded}
@@ -69,13 +70,24 @@ func infoHashes(t *testing.T, torrent string) map[string]string {
 	return hashes
 }
 
+// torrentFile is the feature of a .torrent file that others read alike.
+const torrentFile = ".torrent file"
+
 func TestEveryClientSeesTheSameInfoHash(t *testing.T) {
 	needClients(t)
+	cannot(t, torrentFile, aria2.name, torrentOperator.name, "it makes none")
 	for _, c := range []content{{"odd.bin", map[string]int{"": 1<<20 + 5}}, nested, many("collection", 200)} {
 		dir := t.TempDir()
 		c.write(t, dir)
 		for _, m := range makers {
 			t.Run(c.name+" made by "+m.name, func(t *testing.T) {
+				readers := others
+				if m.program != torrentOperator.name {
+					readers = []client{torrentOperator}
+				}
+				for _, reader := range readers {
+					record(t, torrentFile, m.program, reader.name)
+				}
 				torrent := filepath.Join(t.TempDir(), "sample.torrent")
 				m.make(t, torrent, filepath.Join(dir, c.name), 64<<10, announceURL(1))
 				hashes := infoHashes(t, torrent)

@@ -5,12 +5,8 @@ package interop
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 )
 
@@ -68,25 +64,23 @@ const exchangeTimeout = 2 * time.Minute
 
 func TestExchangesInBothDirections(t *testing.T) {
 	needClients(t)
-	var results matrix
-	t.Run("of", func(t *testing.T) {
-		for _, s := range samples {
-			for _, other := range others {
-				for _, pair := range [][2]client{{torrentOperator, other}, {other, torrentOperator}} {
-					if s.padded && !pair[0].pads {
-						continue
-					}
-					t.Run(fmt.Sprintf("%s from %s to %s", s.name, pair[0].name, pair[1].name), func(t *testing.T) {
-						t.Parallel()
-						begin := time.Now()
-						defer func() { results.add(t, s, pair[0], pair[1], time.Since(begin)) }()
-						exchange(t, s, pair[0], pair[1])
-					})
+	record(t, "HTTP tracker", "opentracker", torrentOperator.name)
+	for _, s := range samples {
+		for _, other := range others {
+			for _, pair := range [][2]client{{torrentOperator, other}, {other, torrentOperator}} {
+				feature := "files: " + s.name
+				if s.padded && !pair[0].pads {
+					cannot(t, feature, pair[0].name, pair[1].name, "it serves padding only if that lies on the disk")
+					continue
 				}
+				t.Run(fmt.Sprintf("%s from %s to %s", s.name, pair[0].name, pair[1].name), func(t *testing.T) {
+					t.Parallel()
+					record(t, feature, pair[0].name, pair[1].name)
+					exchange(t, s, pair[0], pair[1])
+				})
 			}
 		}
-	})
-	results.print()
+	}
 }
 
 // exchange lets one client download a sample from another, with opentracker
@@ -137,48 +131,4 @@ func finish(t *testing.T, s sample, by client, down transfer, from, to string) {
 	if err := s.content.compare(from, to, by.skipsEmpty); err != nil {
 		t.Errorf("what %s has downloaded: %v", down.name, err)
 	}
-}
-
-// matrix gathers how the exchanges went.
-type matrix struct {
-	mu    sync.Mutex
-	cells map[string]string
-}
-
-func (m *matrix) add(t *testing.T, s sample, seeder, leecher client, took time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.cells == nil {
-		m.cells = map[string]string{}
-	}
-	cell := fmt.Sprintf("%.1f s", took.Seconds())
-	if t.Failed() {
-		cell = "FAILED"
-	}
-	m.cells[s.name+seeder.name+leecher.name] = cell
-}
-
-// print writes a line for each sample with two columns for each client.
-func (m *matrix) print() {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	head := []string{"sample", "made by"}
-	for _, other := range others {
-		head = append(head, "to "+other.name, "from "+other.name)
-	}
-	fmt.Fprintln(w, strings.Join(head, "\t"))
-	for _, s := range samples {
-		row := []string{s.name, s.maker.name}
-		for _, other := range others {
-			row = append(row, m.cell(s, torrentOperator, other), m.cell(s, other, torrentOperator))
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	w.Flush()
-}
-
-func (m *matrix) cell(s sample, seeder, leecher client) string {
-	if cell, ok := m.cells[s.name+seeder.name+leecher.name]; ok {
-		return cell
-	}
-	return "-"
 }
