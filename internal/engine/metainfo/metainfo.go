@@ -1,7 +1,8 @@
-// Package metainfo reads, checks, makes and writes .torrent files (BEP 3),
-// and knows where each byte of a torrent lies: in which piece, in which file.
-// It opens no file but those that [Create] hashes. The names of files are made
-// safe here, once, so that nobody else has to: see [File.Path].
+// Package metainfo reads, checks, makes and writes .torrent files (BEP 3) and
+// magnet links (BEP 9), and knows where each byte of a torrent lies: in which
+// piece, in which file. It opens no file but those that [Create] hashes. The
+// names of files are made safe here, once, so that nobody else has to: see
+// [File.Path].
 package metainfo
 
 import (
@@ -111,6 +112,25 @@ func Parse(b []byte) (*Metainfo, error) {
 	if info.Kind() != bencode.Dict {
 		return nil, wrongKind("info", info, bencode.Dict)
 	}
+	return m.withInfo(info)
+}
+
+// FromInfo reads an info dictionary that came without the rest of a .torrent
+// file: from peers (BEP 9). Errors match [ErrInvalid] or [ErrUnsupported]. The
+// result refers to b, which must not change any more.
+func FromInfo(b []byte) (*Metainfo, error) {
+	info, err := bencode.View(b, bencode.Limits{Size: MaxSize, Depth: maxDepth})
+	if err != nil {
+		return nil, fmt.Errorf("%w: this is not a whole info dictionary: %w", ErrInvalid, err)
+	}
+	if info.Kind() != bencode.Dict {
+		return nil, wrongKind("info", info, bencode.Dict)
+	}
+	return new(Metainfo).withInfo(info)
+}
+
+// withInfo sets what follows from the info dictionary.
+func (m *Metainfo) withInfo(info bencode.Value) (_ *Metainfo, err error) {
 	m.InfoBytes = info.Raw()
 	m.InfoHash = sha1.Sum(m.InfoBytes)
 	if m.Info, err = parseInfo(info, m.InfoHash); err != nil {
