@@ -11,10 +11,11 @@
 //	one for the engine      accepts connections (package transport)
 //	a few for the engine    hash and write pieces, sync files (package disk)
 //
-// Everything that happens to a torrent goes through its inbox (inbox.go) to
-// its goroutine, which answers each batch of events with the effects that the
-// Swarm returned (effects.go). What others may read of a torrent is a
-// snapshot made once a second (progress.go), so nobody else touches its state.
+// Everything that happens to a torrent goes through the inbox of its hub
+// (hub.go, inbox.go) to its goroutine, which answers each batch of events with
+// the effects that the Swarm returned (effects.go). What others may read of a
+// torrent is a snapshot made once a second (progress.go), so nobody else
+// touches its state.
 //
 // # The way of a block
 //

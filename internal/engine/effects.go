@@ -8,7 +8,7 @@ import (
 
 // perform carries out what the swarm decided, in its order. It is the one
 // place where effects meet adapters, and nothing in it waits.
-func (s *session) perform(fx *swarm.Effects) {
+func (s *hub) perform(fx *swarm.Effects) {
 	for _, c := range fx.Close {
 		if l := s.links.get(c.Peer); l != nil {
 			l.conn.Close(c.Reason)
@@ -32,7 +32,7 @@ func (s *session) perform(fx *swarm.Effects) {
 
 // eachPeer hands each run of messages for one peer to its connection in one
 // call, so that a burst of requests leaves in one write.
-func (s *session) eachPeer(list []swarm.Send, do func(*peerconn.Conn, ...wire.Message)) {
+func (s *hub) eachPeer(list []swarm.Send, do func(*peerconn.Conn, ...wire.Message)) {
 	for len(list) > 0 {
 		peer := list[0].Peer
 		s.burst = s.burst[:0]

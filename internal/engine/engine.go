@@ -205,12 +205,12 @@ func (e *Engine) forget(t *Torrent) {
 	}
 }
 
-// serving returns a session that takes connections for hash, or nil.
-func (e *Engine) serving(hash metainfo.Hash) *session {
+// serving returns the hub of a torrent that takes connections for hash, or nil.
+func (e *Engine) serving(hash metainfo.Hash) *hub {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range e.torrents[hash] {
-		if s := t.session.Load(); s != nil {
+		if s := t.hub.Load(); s != nil {
 			return s
 		}
 	}

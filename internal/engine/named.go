@@ -15,7 +15,7 @@ const lookupFirst, lookupLast = time.Second, 5 * time.Minute
 
 // findPeers looks up the peers that a person named, each once, until it is found
 // or not named any more.
-func (s *session) findPeers(hostPorts []string) {
+func (s *hub) findPeers(hostPorts []string) {
 	for hostPort, cancel := range s.named {
 		if !slices.Contains(hostPorts, hostPort) {
 			cancel()
@@ -34,7 +34,7 @@ func (s *session) findPeers(hostPorts []string) {
 
 // findPeer hands the addresses of a name to the swarm. A name that is not known
 // may be one soon: that of a service that is about to start.
-func (s *session) findPeer(ctx context.Context, hostPort string) {
+func (s *hub) findPeer(ctx context.Context, hostPort string) {
 	host, portText, err := net.SplitHostPort(hostPort)
 	port, perr := strconv.ParseUint(portText, 10, 16)
 	if err != nil || perr != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 )
 
-// links holds the open connections of a session. The torrent's goroutine
+// links holds the open connections of a torrent. The torrent's goroutine
 // reads it; those who dial and accept add to it.
 type links struct {
 	mu     sync.Mutex
@@ -23,9 +23,9 @@ type links struct {
 	closed bool
 }
 
-// link is one connection of a session, and what its reader delivers to.
+// link is one connection of a torrent, and what its reader delivers to.
 type link struct {
-	s    *session
+	s    *hub
 	peer swarm.Peer
 	conn *peerconn.Conn
 }
@@ -100,7 +100,7 @@ func (l *link) ReadBlock(dst []byte, index, begin uint32) error {
 }
 
 // dial connects to addr without making the torrent's goroutine wait.
-func (s *session) dial(addr netip.AddrPort) {
+func (s *hub) dial(addr netip.AddrPort) {
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
@@ -123,10 +123,10 @@ var errStopped = errors.New("the torrent is being stopped")
 
 // serve runs a connection whose handshake is done until it ends. An error
 // means that it never became a link.
-func (s *session) serve(p *transport.Peer, incoming bool) error {
+func (s *hub) serve(p *transport.Peer, incoming bool) error {
 	l := &link{s: s}
 	l.conn = peerconn.New(peerconn.Config{
-		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Pieces: s.info.PieceCount(),
+		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Pieces: s.pieces,
 		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
 		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
 	})
@@ -157,10 +157,4 @@ func (e *Engine) accept(p *transport.Peer) {
 		return
 	}
 	_ = s.serve(p, true) // An error only says that the session has just ended.
-}
-
-// found hands addresses that a tracker named to the swarm. It is called from
-// the tracker session's goroutine.
-func (s *session) found(addrs []netip.AddrPort) {
-	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs})
 }

@@ -2,9 +2,6 @@ package engine
 
 import (
 	"context"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -12,57 +9,28 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
-	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
-	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-// stopWait bounds how long a stopping session waits for trackers to take its
-// goodbye.
-const stopWait = 2 * time.Second
-
 // session is a torrent from the moment its files are open until it stops or
-// is to be checked again. All fields but links belong to the torrent's
-// goroutine.
+// is to be checked again. All of it belongs to the torrent's goroutine.
 type session struct {
-	t     *Torrent
+	*hub
 	info  *metainfo.Info
-	log   *slog.Logger
-	store *disk.Store
 	swarm *swarm.Swarm
-	inbox *inbox
-	links links // The connections; shared with those who dial and accept.
 
-	trackers *tracker.Session
-	want     Update // What was last applied.
-	ctx      context.Context
-	cancel   context.CancelFunc // Ends dials and connections.
-	work     sync.WaitGroup     // Dials, connections and the final sync.
-
-	denied   atomic.Pointer[transport.DeniedError] // The last peer that the guard did not let us dial.
-	failed   chan error                            // Capacity 1: the first error of the disk.
-	synced   chan error                            // Capacity 1: all pieces are durable, or why not.
-	complete bool                                  // All pieces are verified.
-	durable  bool                                  // And on stable storage.
-	resumed  bool                                  // It was complete when it was opened.
-	before   download.Progress                     // The snapshot when the session began: its counters go on.
+	synced   chan error        // Capacity 1: all pieces are durable, or why not.
+	complete bool              // All pieces are verified.
+	durable  bool              // And on stable storage.
+	resumed  bool              // It was complete when it was opened.
+	before   download.Progress // The snapshot when the session began: its counters go on.
 	meter    meter
-	burst    []wire.Message                // Reused by eachPeer.
-	named    map[string]context.CancelFunc // Ends the search for a peer that a person named.
 }
 
 func newSession(t *Torrent, store *disk.Store) *session {
 	m := t.spec.Metainfo
-	s := &session{
-		t: t, info: m.Info, log: t.log, store: store,
-		inbox:  newInbox(),
-		failed: make(chan error, 1),
-		synced: make(chan error, 1),
-	}
-	s.ctx, s.cancel = context.WithCancel(t.ctx)
-	s.links.open = map[swarm.Peer]*link{}
-	s.named = map[string]context.CancelFunc{}
+	s := &session{hub: newHub(t), info: m.Info, synced: make(chan error, 1)}
+	s.store, s.pieces = store, m.Info.PieceCount()
 	have := store.Have()
-	s.want, _ = t.wishes()
 	s.swarm = swarm.New(time.Now(), swarm.Config{
 		Pieces: m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
@@ -113,8 +81,8 @@ func (s *session) loop(ctx context.Context) error {
 // begin starts what goes on around the swarm.
 func (s *session) begin(wake *time.Timer) {
 	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
-	s.startTrackers()
-	s.findPeers(s.want.Peers)
+	m := s.t.spec.Metainfo
+	s.search(tracker.SessionConfig{Tiers: m.Tiers(), Private: m.Info.Private, InfoHash: m.InfoHash, Stats: s.announced})
 	s.handle(nil, wake)
 	if s.swarm.Have().IsFull() {
 		s.resumed = true
@@ -123,15 +91,6 @@ func (s *session) begin(wake *time.Timer) {
 		s.t.amend(func(p *download.Progress) { p.CompletedAt = time.Time{} })
 	}
 	s.publish(time.Now(), true)
-}
-
-func (s *session) startTrackers() {
-	m := s.t.spec.Metainfo
-	s.trackers = tracker.Start(tracker.SessionConfig{
-		Client: s.t.engine.tracker, Tiers: m.Tiers(), Extra: s.want.Trackers, Private: m.Info.Private,
-		InfoHash: m.InfoHash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
-		Stats: s.announced, Found: s.found, Logger: s.log,
-	})
 }
 
 // handle lets the swarm answer events, carries its answer out, and sets the
@@ -151,16 +110,13 @@ func (s *session) handle(events []swarm.Event, wake *time.Timer) {
 
 // apply makes what is wanted now true.
 func (s *session) apply(want Update, wake *time.Timer) {
-	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
-	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
-	s.trackers.SetExtra(want.Trackers)
-	s.findPeers(want.Peers)
-	if want.Limits != s.want.Limits {
+	changed := want.Limits != s.want.Limits
+	s.hub.apply(want)
+	if changed {
 		s.handle([]swarm.Event{{
 			Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, DownloadLimit: want.Limits.DownloadBytesPerSecond,
 		}}, wake)
 	}
-	s.want = want
 }
 
 // finish is called when the last piece was verified: what is left is to make
@@ -210,30 +166,20 @@ func (s *session) atRest() bool {
 // shutdown ends connections, says goodbye to trackers, and closes the files
 // so that the next session goes on where this one was.
 func (s *session) shutdown() error {
-	s.links.close()
-	s.inbox.close()
-	s.cancel()
 	s.publish(time.Now(), true) // Trackers are told.
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
-		defer cancel()
-		s.trackers.Stop(ctx)
-	}()
-	s.work.Wait()
+	goodbye := s.close()
 	err := s.store.Close()
 	if err == nil && s.complete && !s.durable { // Close has synced what was left.
 		s.becomeDurable()
 	}
-	<-stopped
+	<-goodbye
 	s.publishLast()
 	return err
 }
 
 // pieceDone is the disk's answer to Finish; it runs on one of its workers.
 func (t *Torrent) pieceDone(r disk.Result) {
-	s := t.session.Load()
+	s := t.hub.Load()
 	if s == nil {
 		return
 	}
@@ -244,12 +190,4 @@ func (t *Torrent) pieceDone(r disk.Result) {
 	e := swarm.Event{Kind: swarm.PieceDone, OK: r.OK, Digests: r.Digests}
 	e.Msg.Index = r.Index
 	s.inbox.post(e)
-}
-
-// fail ends the session with err; the first error counts.
-func (s *session) fail(err error) {
-	select {
-	case s.failed <- err:
-	default:
-	}
 }

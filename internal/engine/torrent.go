@@ -28,8 +28,8 @@ type Torrent struct {
 	peers    atomic.Pointer[[]PeerInfo]
 	changed  chan struct{}
 
-	publishing sync.Mutex              // Held while the snapshot is replaced.
-	session    atomic.Pointer[session] // nil while files are being opened or checked.
+	publishing sync.Mutex          // Held while the snapshot is replaced.
+	hub        atomic.Pointer[hub] // nil while files are being opened or checked.
 	down, up   *rate.Limiter
 
 	mu      sync.Mutex // Guards the wishes below.
@@ -178,9 +178,9 @@ func (t *Torrent) runSession() error {
 		return err
 	}
 	s := newSession(t, store)
-	t.session.Store(s)
+	t.hub.Store(s.hub)
 	err = s.loop(t.ctx)
-	t.session.Store(nil)
+	t.hub.Store(nil)
 	end := s.shutdown()
 	if err == nil {
 		return end

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// stopWait bounds how long a stopping torrent waits for trackers to take its
+// goodbye.
+const stopWait = 2 * time.Second
+
+// hub is what lies between a torrent's decisions and the world: its inbox, its
+// connections, and the search for peers. All fields but links belong to the
+// torrent's goroutine.
+type hub struct {
+	t     *Torrent
+	log   *slog.Logger
+	inbox *inbox
+	links links // The connections; shared with those who dial and accept.
+
+	trackers *tracker.Session
+	want     Update // What was last applied.
+	ctx      context.Context
+	cancel   context.CancelFunc // Ends dials and connections.
+	work     sync.WaitGroup     // Dials, connections and the final sync.
+
+	denied atomic.Pointer[transport.DeniedError] // The last peer that the guard did not let us dial.
+	failed chan error                            // Capacity 1: the first error of the disk.
+	burst  []wire.Message                        // Reused by eachPeer.
+	named  map[string]context.CancelFunc         // Ends the search for a peer that a person named.
+
+	// store takes and gives the blocks of connections. It is there before the
+	// first message that speaks of a block.
+	store  *disk.Store
+	pieces int // How many the torrent has.
+}
+
+func newHub(t *Torrent) *hub {
+	h := &hub{t: t, log: t.log, inbox: newInbox(), failed: make(chan error, 1), named: map[string]context.CancelFunc{}}
+	h.ctx, h.cancel = context.WithCancel(t.ctx)
+	h.links.open = map[swarm.Peer]*link{}
+	h.want, _ = t.wishes()
+	return h
+}
+
+// search begins to look for peers.
+func (s *hub) search(c tracker.SessionConfig) {
+	e := s.t.engine
+	c.Client, c.Extra, c.PeerID, c.Port, c.Found, c.Logger = e.tracker, s.want.Trackers, e.peerID, e.Port(), s.found, s.log
+	s.trackers = tracker.Start(c)
+	s.findPeers(s.want.Peers)
+}
+
+// apply makes what is wanted now true.
+func (s *hub) apply(want Update) {
+	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
+	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
+	s.trackers.SetExtra(want.Trackers)
+	s.findPeers(want.Peers)
+	s.want = want
+}
+
+// found hands addresses that a tracker named to the swarm. It is called from
+// the tracker session's goroutine.
+func (s *hub) found(addrs []netip.AddrPort) {
+	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs})
+}
+
+// fail ends the session with err; the first error counts.
+func (s *hub) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// close ends connections and the search for peers. The result is closed when
+// trackers have taken the goodbye, or had the time for it.
+func (s *hub) close() (goodbye <-chan struct{}) {
+	s.links.close()
+	s.inbox.close()
+	s.cancel()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+		defer cancel()
+		s.trackers.Stop(ctx)
+	}()
+	s.work.Wait()
+	return stopped
+}
