@@ -13,7 +13,7 @@ import (
 // no I/O, no goroutine and no randomness but what was seeded by the caller.
 var pure = []string{
 	"internal/engine/swarm", "internal/engine/swarm/picker", "internal/engine/swarm/choker",
-	"internal/engine/wire", "internal/engine/bitfield", "internal/lifecycle",
+	"internal/engine/selection", "internal/engine/wire", "internal/engine/bitfield", "internal/lifecycle",
 }
 
 // pureFiles are pure files of packages that are not. A file that is named here

@@ -34,6 +34,7 @@ type Request struct {
 	Trackers     []string // Announce URLs added to those of the torrent, one tier each.
 	Peers        []string // host:port of peers added to those found.
 	Volume       Volume
+	Files        Files // Which files are wanted; the zero value is all of them.
 	Seeding      Seeding
 	Limits       Limits
 	Preallocate  bool          // Reserve the space of all files before the first byte.
@@ -136,7 +137,11 @@ type Progress struct {
 	InfoHash string // v1 info hash, lower-case hex; "" until resolved.
 	Name     string // The torrent's name, made safe; "" until resolved.
 
-	BytesTotal      int64 // Payload of the torrent, padding excluded; 0 until resolved.
+	// Selection is Files.Selection of the files that the snapshot counts: it
+	// is about those alone.
+	Selection string
+
+	BytesTotal      int64 // Size of the selected files; 0 until resolved.
 	BytesVerified   int64 // Of BytesTotal: in verified pieces.
 	BytesDownloaded int64 // Payload received in this run, failed and duplicate blocks included.
 	BytesWasted     int64 // Of BytesDownloaded: failed their hash or came twice.
@@ -150,20 +155,23 @@ type Progress struct {
 	Checked float64 // While Checking: share of the data hashed so far, 0 to 1.
 
 	LastReceived time.Time // When the last payload byte came; zero if none did in this run.
-	CompletedAt  time.Time // When all pieces were verified and durable; zero before.
+	CompletedAt  time.Time // When all wanted pieces were verified and durable; zero before.
 
 	Trackers []Tracker
 	NodeName string   // Where the download runs, if that is known.
 	Err      *Failure // Why it is waiting, stalled or failed; nil otherwise.
 }
 
-// Pieces counts the pieces of a download.
+// Pieces counts the pieces that are wanted: those that hold bytes of selected
+// files.
 type Pieces struct {
-	Length     int64 // Bytes of each piece but the last.
+	Length     int64 // Bytes of each piece of the torrent but the last.
 	Total      int
 	Verified   int
-	InProgress int    // Begun and not yet verified.
-	Have       []byte // Bitfield of the verified pieces in BEP 3 bit order; nil until resolved.
+	InProgress int // Begun and not yet verified.
+	// Have is a bitfield of the verified pieces in BEP 3 bit order, a bit for
+	// each wanted piece in its turn; nil until resolved.
+	Have []byte
 }
 
 // Peers counts the peers of a download.
@@ -199,6 +207,8 @@ const (
 	ReasonInfoHashMismatch    = "InfoHashMismatch"
 	ReasonChecksumMismatch    = "ChecksumMismatch"
 	ReasonUnsupportedTorrent  = "UnsupportedTorrent"
+	ReasonPatternInvalid      = "PatternInvalid"
+	ReasonNothingSelected     = "NothingSelected"
 	ReasonAddressDenied       = "AddressDenied"
 	ReasonClaimNotFound       = "ClaimNotFound"
 	ReasonClaimPending        = "ClaimPending"

@@ -116,3 +116,14 @@ func (f *Bitfield) All() iter.Seq[int] {
 		}
 	}
 }
+
+// Includes says whether every member of o, a set of the same length, is in f.
+func (f *Bitfield) Includes(o *Bitfield) bool { return f.Common(o) == o.count }
+
+// Common returns how many members f and o, a set of the same length, share.
+func (f *Bitfield) Common(o *Bitfield) (n int) {
+	for i, x := range f.bits {
+		n += bits.OnesCount8(x & o.bits[i])
+	}
+	return n
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
-// Check hashes everything on the volume, with all workers' memory, and returns
+// Check hashes everything that is wanted or was verified, with all workers' memory, and returns
 // the pieces that are verified after it: those that turn out bad or missing
 // are not any more, and good ones that nobody knew of are. Pieces that are
 // being assembled are left out. progress, if not nil, gets the bytes hashed so
@@ -25,7 +25,10 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*b
 		return nil, ErrClosed
 	}
 	s.work.Add(1)
-	had, all := s.have.Clone(), bitfield.Full(s.have.Len())
+	had, all := s.have.Clone(), s.wanted.Clone()
+	for i := range had.All() {
+		all.Set(i)
+	}
 	for i := range s.pieces {
 		all.Clear(int(i))
 	}
@@ -69,7 +72,7 @@ func (s *Store) recordChecked(checked, had, good *bitfield.Bitfield) error {
 			s.fresh = append(s.fresh, uint32(p))
 		}
 	}
-	if !s.have.IsFull() {
+	if !s.have.Includes(s.wanted) {
 		s.completed = time.Time{}
 	}
 	s.mu.Unlock()
@@ -78,16 +81,24 @@ func (s *Store) recordChecked(checked, had, good *bitfield.Bitfield) error {
 	return s.journal.replace(s.claims())
 }
 
-// filesOf returns the files that hold bytes of the pieces.
+// filesOf returns the files in which bytes of the pieces are stored.
 func (s *Store) filesOf(pieces *bitfield.Bitfield) (files []int) {
+	parts := false
 	for i := range s.info.Files {
-		first, last, ok := s.piecesOf(i)
-		for p := first; ok && p <= last; p++ {
-			if pieces.Has(p) {
-				files = append(files, i)
-				break
+		for p := range s.each(i) {
+			if !pieces.Has(p) {
+				continue
 			}
+			if s.placed.Has(i) {
+				files = append(files, i)
+			} else {
+				parts = true
+			}
+			break
 		}
+	}
+	if parts {
+		files = append(files, s.partsFile())
 	}
 	return files
 }

@@ -35,7 +35,7 @@ func Erase(dir, below string, info *metainfo.Info, hash metainfo.Hash) error {
 		return err
 	}
 	defer lock.Close()
-	return erase(fsys, folder, info)
+	return erase(fsys, folder, info, hash)
 }
 
 // Erase closes the store without keeping anything, and removes what [Erase]
@@ -45,32 +45,34 @@ func (s *Store) Erase() error {
 		return ErrClosed
 	}
 	s.disk.files.drop(s)
-	err := erase(s.fs, s.folder, s.info)
+	err := erase(s.fs, s.folder, s.info, s.journal.hash)
 	s.letGo()
 	return err
 }
 
 // erase removes a torrent's files while its lock is held. The journal goes
 // after the files, because it is what tells that they are ours.
-func erase(fsys FS, folder string, info *metainfo.Info) error {
-	var errs []error
-	_, err := fsys.Lstat(folder + "/journal")
-	if err == nil {
-		errs = append(errs, eraseFiles(fsys, info)...)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, fault("look at", folder+"/journal", err))
-	}
-	if err := errors.Join(errs...); err != nil {
+func erase(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash) error {
+	j, c, err := openJournal(fsys, folder, info, hash)
+	if err != nil && !errors.Is(err, errDamaged) {
 		return fmt.Errorf("erasing %q: %w", info.Name, err)
+	}
+	known := j.f != nil
+	j.close()
+	if known {
+		ours := func(i int) bool { return c.placed.Has(i) || c.placing.Has(i) }
+		if err := errors.Join(eraseFiles(fsys, info, ours)...); err != nil {
+			return fmt.Errorf("erasing %q: %w", info.Name, err)
+		}
 	}
 	return removeState(fsys, folder)
 }
 
-func eraseFiles(fsys FS, info *metainfo.Info) (errs []error) {
+func eraseFiles(fsys FS, info *metainfo.Info, ours func(file int) bool) (errs []error) {
 	folders := map[string]bool{}
 	for i := range info.Files {
 		f := &info.Files[i]
-		if f.Pad {
+		if f.Pad || !ours(i) {
 			continue
 		}
 		for dir := path.Dir(f.Path); dir != "." && !folders[dir]; dir = path.Dir(dir) {
@@ -95,9 +97,9 @@ func eraseFiles(fsys FS, info *metainfo.Info) (errs []error) {
 	return errs
 }
 
-// removeState removes the journal, the lock and their folders.
+// removeState removes the parts file, the journal, the lock and their folders.
 func removeState(fsys FS, folder string) error {
-	for _, name := range []string{"/journal", "/journal.new", "/lock"} {
+	for _, name := range []string{partsName, "/journal", "/journal.new", "/lock"} {
 		if err := fsys.Remove(folder + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault("remove", folder+name, err)
 		}

@@ -16,7 +16,7 @@ import (
 // it was not there when the store was opened; if something has come to stand
 // under its name since, that is a conflict.
 func (s *Store) openFile(i int, write bool) (File, error) {
-	file := &s.info.Files[i]
+	name := s.name(i)
 	flag := os.O_RDONLY
 	if write {
 		flag = os.O_RDWR
@@ -24,23 +24,23 @@ func (s *Store) openFile(i int, write bool) (File, error) {
 	s.making.Lock()
 	if s.exists.Has(i) {
 		s.making.Unlock()
-		f, err := s.fs.OpenFile(file.Path, flag, 0)
-		return f, fault("open", file.Path, err)
+		f, err := s.fs.OpenFile(name, flag, 0)
+		return f, fault("open", name, err)
 	}
 	defer s.making.Unlock()
 	if !write {
 		return nil, errAbsent
 	}
 	perm := fs.FileMode(0o666)
-	if file.Executable {
+	if i < len(s.info.Files) && s.info.Files[i].Executable {
 		perm = 0o777
 	}
-	f, err := s.fs.OpenFile(file.Path, flag|os.O_CREATE|os.O_EXCL, perm)
+	f, err := s.fs.OpenFile(name, flag|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		return nil, fault("create", file.Path, err)
+		return nil, fault("create", name, err)
 	}
 	s.exists.Set(i)
-	s.folders[path.Dir(file.Path)] = true
+	s.folders[path.Dir(name)] = true
 	return f, nil
 }
 
@@ -57,7 +57,11 @@ func (w *writer) write(s *Store, a *assembly, runs []run) error {
 		for span := range s.info.Spans(start+from, to-from) {
 			if !s.info.Files[span.File].Pad {
 				w.gather(a, from, span.Length)
-				if err := s.writeFile(span.File, w.chunks, span.Offset); err != nil {
+				file, off, ok := s.locate(span)
+				if !ok {
+					return fmt.Errorf("piece %d is in no file that has a place: %w", a.index, ErrIO)
+				}
+				if err := s.writeFile(file, w.chunks, off); err != nil {
 					return err
 				}
 			}
@@ -89,7 +93,7 @@ func (s *Store) writeFile(i int, chunks [][]byte, off int64) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	defer h.dirty.Store(true) // After the write, so that no sync under way is taken for its sync.
-	return fault("write", s.info.Files[i].Path, writeAll(h, chunks, off))
+	return fault("write", s.name(i), writeAll(h, chunks, off))
 }
 
 // writeAll writes all chunks from off on, however little one call takes. It
@@ -115,15 +119,21 @@ func writeAll(f File, chunks [][]byte, off int64) error {
 	return nil
 }
 
-// readAt reads the torrent's bytes from off on; padding is zeros. It returns
-// errAbsent when a file is missing or too short.
+// readAt reads the torrent's bytes from off on, all of one piece; padding is
+// zeros. It returns errAbsent when a file is missing or too short.
 func (s *Store) readAt(dst []byte, off int64) error {
 	for span := range s.info.Spans(off, int64(len(dst))) {
 		part := dst[:span.Length]
 		dst = dst[span.Length:]
 		if s.info.Files[span.File].Pad {
 			clear(part)
-		} else if err := s.readFile(span.File, part, span.Offset); err != nil {
+			continue
+		}
+		file, off, ok := s.locate(span)
+		if !ok {
+			return errAbsent
+		}
+		if err := s.readFile(file, part, off); err != nil {
 			return err
 		}
 	}
@@ -145,7 +155,7 @@ func (s *Store) readFile(i int, dst []byte, off int64) error {
 	if errors.Is(err, io.EOF) {
 		return errAbsent
 	}
-	return fault("read", s.info.Files[i].Path, err)
+	return fault("read", s.name(i), err)
 }
 
 // ReadBlock reads len(dst) bytes of a piece from begin on, to be served. The

@@ -24,7 +24,7 @@ type handles struct {
 
 type handleKey struct {
 	store *Store
-	file  int // Index in Info.Files.
+	file  int // Index in Info.Files, or Store.partsFile.
 	write bool
 }
 
@@ -152,7 +152,7 @@ func (h *handle) flush() error {
 		return nil
 	}
 	if err := h.Sync(); err != nil {
-		err = fault("sync", h.key.store.info.Files[h.key.file].Path, err)
+		err = fault("sync", h.key.store.name(h.key.file), err)
 		h.key.store.lose(err)
 		return err
 	}

@@ -42,8 +42,10 @@ const (
 	recDurable   = 'd' // offset(8): what records before that offset say to be written is durable.
 	recLost      = 'l' // piece(4): not there after all.
 	recBlocks    = 'b' // piece(4) bitfield: all blocks of an unverified piece that are in place.
-	recFile      = 'f' // file(4) size(8) mtime(8): the file when the torrent was closed.
-	recCompleted = 'c' // unix seconds(8): when all pieces were durable.
+	recFile      = 'f' // file(4) size(8) mtime(8): the file when the torrent was closed; the number of files is the parts file.
+	recCompleted = 'c' // unix seconds(8): when all pieces that were wanted were durable.
+	recPlaced    = 'p' // bitfield of files: those whose bytes are under their own names; without it, all.
+	recPlacing   = 'q' // bitfield of files: those that are about to be placed.
 )
 
 // compactAt is how many bytes are appended at least before the journal is
@@ -71,12 +73,16 @@ type claims struct {
 	blocks    map[uint32]*bitfield.Bitfield
 	files     map[int]stamp
 	completed time.Time
+	placed    *bitfield.Bitfield // Files whose bytes are under their own names.
+	placing   *bitfield.Bitfield // Files that are about to be placed.
 }
 
-func newClaims(pieces int) *claims {
+func newClaims(info *metainfo.Info) *claims {
+	pieces, files := info.PieceCount(), len(info.Files)
 	return &claims{
 		written: bitfield.New(pieces), durable: bitfield.New(pieces),
 		blocks: map[uint32]*bitfield.Bitfield{}, files: map[int]stamp{},
+		placed: bitfield.Full(files), placing: bitfield.New(files),
 	}
 }
 
@@ -179,6 +185,12 @@ func (c *claims) records() []byte {
 	if !c.completed.IsZero() {
 		b = record(b, recCompleted, binary.BigEndian.AppendUint64(nil, uint64(c.completed.Unix())))
 	}
+	if !c.placed.IsFull() {
+		b = record(b, recPlaced, c.placed.Bytes())
+	}
+	if c.placing.Count() > 0 {
+		b = record(b, recPlacing, c.placing.Bytes())
+	}
 	return b
 }
 
@@ -215,7 +227,7 @@ func seal(records []byte, crc uint32) uint32 {
 // nothing.
 func openJournal(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash) (*journal, *claims, error) {
 	j := &journal{fs: fsys, folder: folder, hash: hash, pieces: info.PieceCount()}
-	c := newClaims(j.pieces)
+	c := newClaims(info)
 	stat, err := fsys.Lstat(j.name())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -76,7 +76,7 @@ type writtenAt struct {
 }
 
 func (j *journalReader) run() error {
-	limit := 32 + (max(j.info.PieceCount(), blockCount(j.info.PieceLength))+7)/8
+	limit := 32 + (max(j.info.PieceCount(), blockCount(j.info.PieceLength), len(j.info.Files))+7)/8
 	for {
 		good := j.r.end
 		kind, err := j.r.next(limit)
@@ -118,13 +118,29 @@ func (j *journalReader) apply(kind byte, p []byte) bool {
 		j.completed = time.Unix(int64(binary.BigEndian.Uint64(p)), 0)
 		return true
 	case recFile:
-		if len(p) != 20 || int64(binary.BigEndian.Uint32(p)) >= int64(len(j.info.Files)) {
+		if len(p) != 20 || int64(binary.BigEndian.Uint32(p)) > int64(len(j.info.Files)) {
 			return false
 		}
 		j.files[int(binary.BigEndian.Uint32(p))] = stamp{int64(binary.BigEndian.Uint64(p[4:])), int64(binary.BigEndian.Uint64(p[12:]))}
 		return true
 	}
+	if kind == recPlaced || kind == recPlacing {
+		return j.applyPlaces(kind, p)
+	}
 	return j.applyPiece(kind, p)
+}
+
+func (j *journalReader) applyPlaces(kind byte, p []byte) bool {
+	b, err := bitfield.Parse(p, len(j.info.Files))
+	if err != nil {
+		return false
+	}
+	if kind == recPlaced {
+		j.placed = b
+	} else {
+		j.placing = b
+	}
+	return true
 }
 
 // applyPiece takes in a record of a single piece.
@@ -198,6 +214,7 @@ func (j *journalReader) touch(piece uint32) {
 	for span := range j.info.Spans(off, j.info.PieceSize(int(piece))) {
 		delete(j.files, span.File)
 	}
+	delete(j.files, len(j.info.Files))
 }
 
 // blockCount returns how many blocks n bytes make.

@@ -21,7 +21,7 @@ func written(j *journal, records ...[]byte) []byte {
 }
 
 func readBack(j *journal, s *sample, b []byte) (*claims, error) {
-	c := newClaims(s.Info.PieceCount())
+	c := newClaims(s.Info)
 	return c, j.read(bytes.NewReader(b), int64(len(b)), s.Info, c)
 }
 
@@ -32,7 +32,7 @@ func durableUpTo(off int) []byte {
 func TestDurableIsOnlyWhatWasWrittenBefore(t *testing.T) {
 	s := mixed(t, 1)
 	j := &journal{hash: s.InfoHash, pieces: 5}
-	base := newClaims(5)
+	base := newClaims(s.Info)
 	base.written.Set(4)
 	w := func(p uint32) []byte { return pieceRecord(nil, recWritten, p) }
 	head := append(base.records(), w(0)...)
@@ -157,10 +157,12 @@ func TestJournalIsReplacedBeforeItGrowsLong(t *testing.T) {
 func FuzzJournal(f *testing.F) {
 	s := mixed(f, 1)
 	j := &journal{hash: s.InfoHash, pieces: 5}
-	full := newClaims(5)
+	full := newClaims(s.Info)
 	full.written.SetAll()
 	full.files[0] = stamp{1, 2}
 	full.blocks[3] = pieces(5, 1)
+	f.Add(full.records())
+	full.placed, full.placing = s.files("a.bin"), s.files("d.bin")
 	f.Add(full.records())
 	f.Add(append(pieceRecord(nil, recWritten, 3), durableUpTo(100)...))
 	f.Add(append(pieceRecord(nil, recWritten, 3), pieceRecord(nil, recLost, 3)...))
@@ -189,7 +191,8 @@ func FuzzJournal(f *testing.F) {
 		// What was understood says the same when it is written anew.
 		again, err := readBack(j, s, written(j, c.records()))
 		if err != nil || !equal(again.written, c.written) || !equal(again.durable, c.durable) ||
-			len(again.blocks) != len(c.blocks) || len(again.files) != len(c.files) || again.completed.Unix() != c.completed.Unix() {
+			len(again.blocks) != len(c.blocks) || len(again.files) != len(c.files) ||
+			!equal(again.placed, c.placed) || !equal(again.placing, c.placing) || again.completed.Unix() != c.completed.Unix() {
 			t.Errorf("%+v became %+v, %v", c, again, err)
 		}
 	})

@@ -12,8 +12,8 @@ const claimWait = 2 * time.Second
 
 // Claim leases memory for a block to the caller, who alone may write into it
 // until it calls Commit or Abandon with it, one of which it must. It returns
-// nil when the block is not wanted here: its piece is verified or being hashed,
-// it was received already, it is no block of this torrent, or the store has
+// nil when the block is not wanted here: its piece is verified, being hashed or
+// not wanted at all, it was received already, it is no block of this torrent, or the store has
 // failed or was closed. The caller reads past it then. Several may receive the
 // same block at once: the first Commit counts, so nobody waits for a slow one.
 //
@@ -62,10 +62,10 @@ func (s *Store) claim(index, begin, length uint32) (slot []byte, full bool) {
 	return slot[:length], false
 }
 
-// wants says whether this is a block of the torrent that was not received. It
+// wants says whether this is a block of a wanted piece that was not received. It
 // holds s.mu.
 func (s *Store) wants(index, begin, length uint32) bool {
-	if s.closed || s.failed != nil || int64(index) >= int64(s.have.Len()) || s.have.Has(int(index)) {
+	if s.closed || s.failed != nil || int64(index) >= int64(s.have.Len()) || s.have.Has(int(index)) || !s.wanted.Has(int(index)) {
 		return false
 	}
 	rest := s.info.PieceSize(int(index)) - int64(begin)

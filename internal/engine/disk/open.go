@@ -22,6 +22,10 @@ import (
 //     least one piece of each is good, or they hold nothing but zeros.
 //     Anything else under a wanted name is an [ErrConflict] and left alone.
 //
+// Files that are not selected are not looked at, unless they were in an earlier
+// run: then they stay as they are, and count as far as they go. Files that are
+// selected for the first time get what pieces already hold of them.
+//
 // It makes folders and empty files; other files are made when they are first
 // written. It returns [ErrNoSpace] if the volume has less room than what is
 // missing needs. An error leaves everything as it was, except that folders
@@ -43,9 +47,10 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 		have:    bitfield.New(spec.Info.PieceCount()),
 		durable: bitfield.New(spec.Info.PieceCount()),
 		pieces:  map[uint32]*assembly{},
-		exists:  bitfield.New(len(spec.Info.Files)),
+		exists:  bitfield.New(len(spec.Info.Files) + 1),
 		folders: map[string]bool{},
 	}
+	s.choose(spec.Selected)
 	if err := s.resume(ctx, spec, progress); err != nil {
 		s.undo()
 		return nil, err
@@ -78,15 +83,23 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 	}
 	s.journal = j
 	known := j.f != nil
+	s.placed, s.placing = c.placed, c.placing
+	if !known || damaged {
+		s.placed = s.selected.Clone()
+	}
+	if !s.placed.IsFull() || !s.selected.IsFull() {
+		s.slots = sharedPieces(s.info)
+	}
 	v, err := s.survey()
 	if err != nil {
 		return err
 	}
 	var check *bitfield.Bitfield
 	if known && !damaged {
+		s.displace(c, v)
 		check = s.trust(c, v)
 	} else {
-		check = v.readable
+		check = s.readable(v)
 		j.stale, s.hashed = true, true
 	}
 	good := bitfield.New(s.have.Len())
@@ -94,7 +107,7 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 		return err
 	}
 	if !known {
-		if err := s.refuseForeign(v, good); err != nil {
+		if err := s.refuseForeign(v, good, s.selected.Has); err != nil {
 			return err
 		}
 	}
@@ -103,7 +116,15 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 		s.fresh = append(s.fresh, uint32(p))
 	}
 	s.adopted = s.filesOf(good)
-	if !s.have.IsFull() && !c.completed.IsZero() {
+	n, err := s.meet(ctx, c, v, progress)
+	if err != nil {
+		return err
+	}
+	for _, i := range n.files {
+		s.placing.Set(i)
+		j.stale = true
+	}
+	if !s.have.Includes(s.wanted) && !c.completed.IsZero() {
 		j.stale = true
 	} else {
 		s.completed = c.completed
@@ -111,30 +132,36 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 	if err := s.checkSpace(v); err != nil {
 		return err
 	}
-	return s.prepare(spec, v)
+	if err := s.prepare(spec, v); err != nil || len(n.files) == 0 {
+		return err
+	}
+	return s.settleIn(n)
 }
 
 // trust takes in what the journal says as far as the files agree, and returns
 // the pieces that have to be hashed.
 func (s *Store) trust(c *claims, v *survey) (check *bitfield.Bitfield) {
 	for i := range s.info.Files {
+		if !s.placed.Has(i) {
+			s.trustParts(i, c, v)
+			continue
+		}
 		if !v.changed(s, i, c) {
 			continue
 		}
 		s.journal.stale = true
-		first, last, _ := s.piecesOf(i)
-		for p := first; p <= last; p++ {
+		for p := range s.each(i) {
 			c.durable.Clear(p)
 			delete(c.blocks, uint32(p))
 		}
 	}
-	check = bitfield.New(s.have.Len())
+	check, readable := bitfield.New(s.have.Len()), s.readable(v)
 	for p := range c.written.All() {
 		switch {
 		case c.durable.Has(p):
 			s.have.Set(p)
 			s.durable.Set(p)
-		case v.readable.Has(p):
+		case readable.Has(p):
 			check.Set(p)
 		default:
 			s.journal.stale = true
@@ -152,6 +179,23 @@ func (s *Store) trust(c *claims, v *survey) (check *bitfield.Bitfield) {
 		}
 	}
 	return check
+}
+
+// trustParts takes back what the journal says of pieces of a file without a
+// place as far as the parts file does not agree.
+func (s *Store) trustParts(file int, c *claims, v *survey) {
+	i := s.partsFile()
+	was, stamped := c.files[i]
+	changed := stamped && was != (stamp{v.size[i], v.mtime[i]})
+	for p := range s.each(file) {
+		if changed {
+			delete(c.blocks, uint32(p))
+		}
+		if c.durable.Has(p) && (changed || !v.covers(s, int64(p)*s.info.PieceLength, s.info.PieceSize(p))) {
+			s.journal.stale = true
+			c.durable.Clear(p)
+		}
+	}
 }
 
 // partial returns a piece with the blocks that an earlier run has left in
@@ -180,7 +224,7 @@ func (s *Store) prepare(spec Spec, v *survey) error {
 	ensured := map[string]bool{".": true}
 	for i := range s.info.Files {
 		f := &s.info.Files[i]
-		if f.Pad {
+		if f.Pad || !s.selected.Has(i) {
 			continue
 		}
 		if err := s.ensureFolders(path.Dir(f.Path), ensured); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,13 +151,31 @@ type client struct {
 	results chan Result
 }
 
-func open(d *Disk, dir string, s *sample) (*client, error) {
+func open(d *Disk, dir string, s *sample) (*client, error) { return openSome(d, dir, s, "") }
+
+// openSome opens a torrent of which these files, told by their paths below t,
+// are selected; "" is all.
+func openSome(d *Disk, dir string, s *sample, selected string) (*client, error) {
 	c := &client{sample: s, results: make(chan Result, 4096)}
 	var err error
 	c.Store, err = d.Open(context.Background(), Spec{
-		Dir: dir, Path: "down/load", Info: s.Info, InfoHash: s.InfoHash, Owner: "the first", Done: func(r Result) { c.results <- r },
+		Dir: dir, Path: "down/load", Info: s.Info, InfoHash: s.InfoHash, Selected: s.files(selected), Owner: "the first", Done: func(r Result) { c.results <- r },
 	}, nil)
 	return c, err
+}
+
+// files returns the files with these paths below t, nil for "".
+func (s *sample) files(names string) *bitfield.Bitfield {
+	if names == "" {
+		return nil
+	}
+	b := bitfield.New(len(s.Info.Files))
+	for i, f := range s.Info.Files {
+		if slices.Contains(strings.Fields(names), strings.TrimPrefix(f.Path, "t/")) {
+			b.Set(i)
+		}
+	}
+	return b
 }
 
 func mustOpen(t testing.TB, d *Disk, s *sample) *client {
@@ -186,12 +205,12 @@ func (c *client) fetch(piece uint32) Result {
 	return <-c.results
 }
 
-// fetchAll gets all pieces that are missing.
+// fetchAll gets all pieces that are wanted and missing.
 func (c *client) fetchAll(t testing.TB) {
 	t.Helper()
 	have := c.Have()
 	for p := range have.Len() {
-		if have.Has(p) {
+		if have.Has(p) || !c.wanted.Has(p) {
 			continue
 		}
 		if r := c.fetch(uint32(p)); !r.OK || r.Index != uint32(p) {

@@ -22,12 +22,17 @@ type Spec struct {
 	Info     *metainfo.Info
 	InfoHash metainfo.Hash
 
+	// Selected are the files that are wanted, by their index in Info.Files;
+	// nil is all. No other file is made: where pieces need bytes of others,
+	// these go to a file beside the journal.
+	Selected *bitfield.Bitfield
+
 	// Owner is written into the lock file, so that who finds the torrent
 	// locked learns by whom.
 	Owner string
 
-	// Preallocate reserves the space of all files before the first byte,
-	// where the volume can.
+	// Preallocate reserves the space of the selected files before the first
+	// byte, where the volume can.
 	Preallocate bool
 
 	// Done, which is required, gets the results of Finish, and errors that belong to no piece.
@@ -67,9 +72,16 @@ type Store struct {
 	fs     FS
 	info   *metainfo.Info
 	done   func(Result)
-	folder string // Of the journal and the lock.
+	folder string // Of the journal, the lock and the parts file.
 	lock   File
 	hashed bool // Set by Open.
+
+	// What Open has found out, and nobody changes after it.
+	selected *bitfield.Bitfield // Files that are wanted, and all padding.
+	wanted   *bitfield.Bitfield // Pieces that hold bytes of these files.
+	placed   *bitfield.Bitfield // Files whose bytes are under their own names, and all padding.
+	placing  *bitfield.Bitfield // Files that are about to be placed, or were when a crash came.
+	slots    []int              // The pieces that have a slot in the parts file, ascending; nil if all files are placed.
 
 	work sync.WaitGroup // What Close waits for. Added to under mu while not closed.
 
@@ -90,7 +102,7 @@ type Store struct {
 	closed  bool
 
 	making  sync.Mutex         // Held while a file is made.
-	exists  *bitfield.Bitfield // Files that exist. Guarded by making.
+	exists  *bitfield.Bitfield // Files of ours that exist; the last bit is the parts file. Guarded by making.
 	folders map[string]bool    // Folders in which something was made since the last sync. Guarded by making.
 }
 
@@ -112,8 +124,8 @@ func (s *Store) Durable() int {
 	return s.durable.Count()
 }
 
-// Completed returns when all pieces became durable, in this run or an earlier
-// one, to the second; the zero time if they are not.
+// Completed returns when all wanted pieces became durable, in this run or an
+// earlier one, to the second; the zero time if they are not.
 func (s *Store) Completed() time.Time {
 	s.recording.Lock()
 	defer s.recording.Unlock()
@@ -220,7 +232,7 @@ func (s *Store) seal() error {
 		clear(c.blocks)
 	}
 	for i := range s.exists.All() {
-		if info, err := s.fs.Lstat(s.info.Files[i].Path); err == nil {
+		if info, err := s.fs.Lstat(s.name(i)); err == nil {
 			c.files[i] = stampOf(info)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 
@@ -13,49 +14,60 @@ import (
 )
 
 // survey is what stands under the names that a torrent wants. Files are told
-// by their index in Info.Files; padding has none.
+// by their index in Info.Files, and the parts file by the one behind; padding
+// has none.
 type survey struct {
 	size      []int64 // Bytes; -1 for a file that does not exist.
 	mtime     []int64 // Nanoseconds since 1970.
 	allocated []int64 // Bytes of the volume.
-
-	readable *bitfield.Bitfield // Pieces none of whose bytes is beyond the end of a file.
 }
 
-// survey looks at all names and changes nothing. What can't be ours, because
-// it is no file or a longer one, is a conflict.
+// survey looks at the names of all files that are selected or have a place, and
+// changes nothing. What can't be ours, because it is no file or a longer one,
+// is a conflict if it is selected, and not there if not.
 func (s *Store) survey() (*survey, error) {
-	n := len(s.info.Files)
-	v := &survey{
-		size: make([]int64, n), mtime: make([]int64, n), allocated: make([]int64, n),
-		readable: bitfield.Full(s.have.Len()),
-	}
+	n := len(s.info.Files) + 1
+	v := &survey{size: make([]int64, n), mtime: make([]int64, n), allocated: make([]int64, n)}
 	folders := map[string]bool{".": true}
-	for i := range s.info.Files {
-		f := &s.info.Files[i]
-		if f.Pad {
-			continue
-		}
+	for i := range n {
 		v.size[i] = -1
-		there, err := s.lookFolder(path.Dir(f.Path), folders)
-		if err != nil {
-			return nil, err
-		}
-		if there {
-			if err := s.lookFile(i, v); err != nil {
-				return nil, err
-			}
-		}
-		from := max(0, v.size[i])
-		if from == f.Length {
+		if i < s.partsFile() && (s.info.Files[i].Pad || !s.selected.Has(i) && !s.placed.Has(i)) {
 			continue
 		}
-		last := (f.Offset + f.Length - 1) / s.info.PieceLength
-		for p := (f.Offset + from) / s.info.PieceLength; p <= last; p++ {
-			v.readable.Clear(int(p))
+		there, err := s.lookFolder(path.Dir(s.name(i)), folders)
+		if there && err == nil {
+			err = s.lookFile(i, v)
+		}
+		foreign := errors.Is(err, ErrConflict) && i < s.partsFile() && !s.selected.Has(i)
+		if err != nil && !foreign {
+			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// readable returns the pieces none of whose bytes is beyond the end of a file,
+// with the files where they have their places now.
+func (s *Store) readable(v *survey) *bitfield.Bitfield {
+	all := bitfield.Full(s.have.Len())
+	for i := range s.info.Files {
+		f := &s.info.Files[i]
+		if f.Pad || f.Length == 0 {
+			continue
+		}
+		from := max(0, v.size[i])
+		if !s.placed.Has(i) {
+			from = 0
+		}
+		first, last := (f.Offset+from)/s.info.PieceLength, (f.Offset+f.Length-1)/s.info.PieceLength
+		for p := first; from < f.Length && p <= last; p++ {
+			within := first < p && p < last // And so no piece with a slot.
+			if s.placed.Has(i) || within || !v.covers(s, p*s.info.PieceLength, s.info.PieceLength) {
+				all.Clear(int(p))
+			}
+		}
+	}
+	return all
 }
 
 // lookFolder says whether a folder exists; seen remembers the answers.
@@ -83,17 +95,20 @@ func (s *Store) lookFolder(name string, seen map[string]bool) (there bool, err e
 
 // lookFile fills in what v says of a file.
 func (s *Store) lookFile(i int, v *survey) error {
-	f := &s.info.Files[i]
-	info, err := s.fs.Lstat(f.Path)
+	name, most := s.name(i), int64(math.MaxInt64)
+	if i < s.partsFile() {
+		most = s.info.Files[i].Length
+	}
+	info, err := s.fs.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fault("look at", f.Path, err)
+		return fault("look at", name, err)
 	case !info.Mode().IsRegular():
-		return conflict(f.Path, "is not a regular file")
-	case info.Size() > f.Length:
-		return conflict(f.Path, fmt.Sprintf("has %d bytes, more than the %d that the torrent has for it", info.Size(), f.Length))
+		return conflict(name, "is not a regular file")
+	case info.Size() > most:
+		return conflict(name, fmt.Sprintf("has %d bytes, more than the %d that the torrent has for it", info.Size(), most))
 	}
 	s.exists.Set(i)
 	now := stampOf(info)
@@ -125,26 +140,29 @@ func (v *survey) changed(s *Store, i int, c *claims) bool {
 	return false
 }
 
-// covers says whether no byte of a range is beyond the end of a file.
+// covers says whether no byte of a range of one piece is beyond the end of a file.
 func (v *survey) covers(s *Store, off, n int64) bool {
 	for span := range s.info.Spans(off, n) {
-		if !s.info.Files[span.File].Pad && v.size[span.File] < span.Offset+span.Length {
+		if s.info.Files[span.File].Pad {
+			continue
+		}
+		if file, at, ok := s.locate(span); !ok || v.size[file] < at+span.Length {
 			return false
 		}
 	}
 	return true
 }
 
-// refuseForeign returns a conflict for a file that can't be told to be the
-// torrent's: no piece of it is good, and it is not just zeros.
-func (s *Store) refuseForeign(v *survey, good *bitfield.Bitfield) error {
+// refuseForeign returns a conflict for one of some files that can't be told to
+// be the torrent's: no piece of it is good, and it is not just zeros.
+func (s *Store) refuseForeign(v *survey, good *bitfield.Bitfield, some func(file int) bool) error {
 	ours := map[int]bool{}
 	for _, i := range s.filesOf(good) {
 		ours[i] = true
 	}
 	for i := range s.info.Files {
 		f := &s.info.Files[i]
-		if f.Pad || v.size[i] <= 0 || ours[i] {
+		if f.Pad || v.size[i] <= 0 || ours[i] || !some(i) {
 			continue
 		}
 		zero, err := s.allZero(i, v.size[i])
@@ -185,20 +203,22 @@ func (s *Store) allZero(i int, size int64) (bool, error) {
 }
 
 // checkSpace returns ErrNoSpace if the volume has less room than what is
-// still to be written needs. What is allocated already needs none.
+// wanted and still to be written needs, with bytes of other files in the same
+// pieces and those that are to be moved. What is allocated already needs none.
 func (s *Store) checkSpace(v *survey) error {
 	var need int64
 	for i := range s.info.Files {
-		f := &s.info.Files[i]
-		if first, last, ok := s.piecesOf(i); ok {
-			missing := f.Length
-			for p := first; p <= last; p++ {
-				if s.have.Has(p) {
-					missing -= s.overlap(i, p)
-				}
+		f, missing := &s.info.Files[i], int64(0)
+		for p := range s.each(i) {
+			moves := s.selected.Has(i) && !s.placed.Has(i)
+			if s.wanted.Has(p) && (moves || !s.have.Has(p)) {
+				missing += s.overlap(i, p)
 			}
-			need += min(missing, max(0, f.Length-v.allocated[i]))
 		}
+		if s.selected.Has(i) || s.placed.Has(i) {
+			missing = min(missing, max(0, f.Length-v.allocated[i]))
+		}
+		need += missing
 	}
 	if need == 0 {
 		return nil

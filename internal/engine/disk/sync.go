@@ -52,13 +52,6 @@ func (s *Store) sync() error {
 	return s.compact()
 }
 
-// full says whether every piece is verified.
-func (s *Store) full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.have.IsFull()
-}
-
 // flush syncs all files that were written or adopted, and the folders in
 // which files were made.
 func (s *Store) flush(adopted []int) error {
@@ -111,7 +104,7 @@ func (s *Store) settle(n int, upTo int64) error {
 }
 
 // recordDurable journals the first n fresh pieces as durable and, if these
-// are the last, the torrent as completed.
+// are the last that are wanted, the torrent as completed.
 func (s *Store) recordDurable(n int, upTo int64) (completed time.Time, err error) {
 	s.recording.Lock()
 	defer s.recording.Unlock()
@@ -120,11 +113,24 @@ func (s *Store) recordDurable(n int, upTo int64) (completed time.Time, err error
 	}
 	b := record(nil, recDurable, binary.BigEndian.AppendUint64(nil, uint64(upTo)))
 	completed = s.completed
-	if completed.IsZero() && s.Durable()+n == s.durable.Len() {
+	if completed.IsZero() && s.completedBy(s.fresh[:n]) {
 		completed = time.Now()
 		b = record(b, recCompleted, binary.BigEndian.AppendUint64(nil, uint64(completed.Unix())))
 	}
 	return completed, s.journal.append(b)
+}
+
+// completedBy says whether all wanted pieces are durable once these are.
+func (s *Store) completedBy(fresh []uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.durable.Common(s.wanted)
+	for _, p := range fresh {
+		if s.wanted.Has(int(p)) {
+			n++
+		}
+	}
+	return n == s.wanted.Count()
 }
 
 // compact replaces the journal if it has become long, or must be. It holds s.syncing.
@@ -141,8 +147,9 @@ func (s *Store) compact() error {
 func (s *Store) claims() *claims {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := newClaims(s.have.Len())
+	c := newClaims(s.info)
 	c.written, c.durable, c.completed = s.have.Clone(), s.durable.Clone(), s.completed
+	c.placed, c.placing = s.placed, s.placing
 	for i, a := range s.pieces {
 		if b := a.mayBeOnDisk(); b.Count() > 0 && !s.have.Has(int(i)) {
 			c.blocks[i] = b

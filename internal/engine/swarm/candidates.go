@@ -180,7 +180,7 @@ func (s *Swarm) backoffAfter(p *peer) verdict {
 // dial fills free places, and asks for addresses when there are none for them.
 func (s *Swarm) dial() {
 	s.busy.dial = false
-	seeding := s.have.IsFull()
+	seeding := s.Complete()
 	for len(s.peers)+s.pool.dialing < s.c.MaxPeers && s.pool.dialing < maxDialing {
 		c := s.pool.next(s.now, seeding)
 		if c == nil {

@@ -27,7 +27,7 @@ func (s *Swarm) rechoke(regular bool) {
 	if !regular && used > regularSlots {
 		return
 	}
-	seeding := s.have.IsFull()
+	seeding := s.Complete()
 	s.slots.peers, s.slots.list = s.slots.peers[:0], s.slots.list[:0]
 	for _, p := range s.peers {
 		c := choker.Peer{

@@ -26,7 +26,7 @@ type Effects struct {
 	// NeedPeers says that more addresses would be useful: trackers may be
 	// asked earlier than their interval, never than their minimum.
 	NeedPeers bool
-	// Completed is true once: when the last piece was verified.
+	// Completed is true once: when the last wanted piece was verified.
 	Completed bool
 	// Wake is when Handle wants to be called again, if no event comes first.
 	Wake time.Time

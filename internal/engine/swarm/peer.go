@@ -220,7 +220,7 @@ func (s *Swarm) hasTold(p *peer, all bool, have *bitfield.Bitfield) {
 
 // hasMore follows a change of what a peer has.
 func (s *Swarm) hasMore(p *peer) {
-	if p.pick.Complete() && s.have.IsFull() {
+	if p.pick.Complete() && s.Complete() {
 		s.close(p, ReasonSeeds)
 		return
 	}

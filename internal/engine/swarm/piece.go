@@ -22,7 +22,7 @@ func (s *Swarm) pieceDone(e *Event) {
 	s.convict(piece, e.Digests)
 	s.pick.Verified(piece)
 	s.announce(piece)
-	if s.have.IsFull() {
+	if s.Complete() {
 		s.completed()
 	}
 }
@@ -37,7 +37,7 @@ func (s *Swarm) announce(piece uint32) {
 	}
 }
 
-// completed follows the last piece. Peers that have everything too are of no
+// completed follows the last wanted piece. Peers that have everything are of no
 // more use, nor we to them.
 func (s *Swarm) completed() {
 	if !s.busy.complete {
@@ -66,7 +66,7 @@ func (s *Swarm) pieceLost(piece uint32) {
 	if int64(piece) >= int64(s.c.Pieces) || !s.have.Has(int(piece)) {
 		return
 	}
-	s.pick.Missing(piece)
+	s.pick.Vanished(piece)
 	for _, p := range s.peers {
 		s.takeBack(p, func(e *entry) bool { return e.index == piece })
 		s.interest(p)

@@ -22,6 +22,12 @@ type Config struct {
 	// Have is the set of pieces that are on the disk and verified, nil for
 	// none. The swarm keeps it and changes it.
 	Have *bitfield.Bitfield
+	// Wanted are the pieces to be fetched, in at most three classes, the most
+	// urgent first; no piece is in two. nil is everything in one class.
+	Wanted []*bitfield.Bitfield
+	// Sequential has the pieces of a class begun in their order, instead of
+	// the rarest first.
+	Sequential bool
 	// Partial lists blocks of other pieces that are on the disk.
 	Partial []Partial
 	// Seed is what all randomness derives from.
@@ -95,6 +101,8 @@ func New(now time.Time, c Config) *Swarm {
 		Blocks:     s.blocks(0),
 		LastBlocks: s.blocks(uint32(max(c.Pieces-1, 0))),
 		Have:       c.Have,
+		Wanted:     c.Wanted,
+		Sequential: c.Sequential,
 		Seed:       s.rng.Uint64(),
 	})
 	for _, p := range c.Partial {
@@ -102,13 +110,19 @@ func New(now time.Time, c Config) *Swarm {
 			s.whole = append(s.whole, p.Piece)
 		}
 	}
-	s.busy.complete = c.Have.IsFull()
+	s.busy.complete = s.Complete()
 	return s
 }
 
 // Have returns the verified pieces. It is the swarm's own: to be read between
 // two calls of Handle, and not to be changed.
 func (s *Swarm) Have() *bitfield.Bitfield { return s.have }
+
+// Complete says whether every wanted piece is verified.
+func (s *Swarm) Complete() bool { return s.Missing() == 0 }
+
+// Missing returns how many pieces are wanted and not verified.
+func (s *Swarm) Missing() int { return s.pick.Missing() }
 
 // Handle takes what happened, in the order in which it did, and returns what is
 // to be done. Time never goes back from one call to the next. Events of

@@ -30,7 +30,7 @@ func (p *Picker) check() error {
 		if pc.place < 0 {
 			whole++
 		}
-		if p.order.in.Has(int(index)) || p.have.Has(int(index)) {
+		if p.order.has(index) || p.have.Has(int(index)) {
 			return fmt.Errorf("piece %d is begun and also to begin or verified", index)
 		}
 		if err := pc.check(); err != nil {
@@ -43,9 +43,9 @@ func (p *Picker) check() error {
 	for _, r := range p.peers {
 		useful := false
 		for i := range p.c.Pieces {
-			useful = useful || r.Has(uint32(i)) && !p.have.Has(i)
+			useful = useful || r.Has(uint32(i)) && !p.have.Has(i) && p.order.class(uint32(i)) != nil
 		}
-		if useful != r.Useful() || useful && (p.have.Has(r.want) || !r.Has(uint32(r.want))) {
+		if useful != r.Useful() || useful && (!p.missing.Has(r.want) || !r.Has(uint32(r.want))) {
 			return fmt.Errorf("peer %d: wants %d, useful %v", r.id, r.want, useful)
 		}
 	}
@@ -64,18 +64,27 @@ func (p *Picker) checkOrder() error {
 		if a := o.availability(uint32(i)); a != n {
 			return fmt.Errorf("piece %d: availability %d, want %d", i, a, n)
 		}
+		c := o.class(uint32(i))
+		if missing := c != nil && !p.have.Has(i); missing != p.missing.Has(i) {
+			return fmt.Errorf("piece %d: missing %v", i, !missing)
+		}
+		if c == nil {
+			continue
+		}
 		at := int(o.pos[i])
-		if o.list[at] != uint32(i) {
+		if c.list[at] != uint32(i) {
 			return fmt.Errorf("piece %d is not where it should stand", i)
 		}
-		if in := o.in.Has(i); in != (at >= o.start[0]) {
-			return fmt.Errorf("piece %d: in %v at %d, %d out", i, in, at, o.start[0])
-		} else if in && (at < o.start[n] || at >= o.start[n+1]) {
-			return fmt.Errorf("piece %d of availability %d at %d, outside %d..%d", i, n, at, o.start[n], o.start[n+1])
+		if in := c.in.Has(i); in != (at >= c.start[0]) {
+			return fmt.Errorf("piece %d: in %v at %d, %d out", i, in, at, c.start[0])
+		} else if in && (at < c.start[n] || at >= c.start[n+1]) {
+			return fmt.Errorf("piece %d of availability %d at %d, outside %d..%d", i, n, at, c.start[n], c.start[n+1])
 		}
 	}
-	if last := o.start[len(o.start)-1]; last != p.c.Pieces {
-		return fmt.Errorf("the last border is %d", last)
+	for k := range o.classes {
+		if c := &o.classes[k]; c.start[len(c.start)-1] != len(c.list) {
+			return fmt.Errorf("the last border of class %d is %d of %d", k, c.start[len(c.start)-1], len(c.list))
+		}
 	}
 	return nil
 }
@@ -125,7 +134,17 @@ func (pc *piece) check() error {
 // is asked of two peers unless a request timed out.
 func TestModel(t *testing.T) {
 	for seed := range uint64(40) {
-		if err := model(seed, 1+int(seed)*3, 800); err != nil {
+		if err := model(seed, 1+int(seed)*3, 800, false); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestModelOfASelection does the same where pieces are wanted in classes, or
+// not at all, and every other time in their order.
+func TestModelOfASelection(t *testing.T) {
+	for seed := range uint64(40) {
+		if err := model(seed, 1+int(seed)*5, 800, true); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
@@ -145,9 +164,21 @@ type world struct {
 	whole []uint32
 }
 
-func model(seed uint64, pieces, steps int) error {
+func model(seed uint64, pieces, steps int, some bool) error {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 1)), out: map[*Peer][]request2{}}
-	w.p = New(Config{Pieces: pieces, Blocks: 4, LastBlocks: 1 + int(seed%4), Have: bitfield.New(pieces), Seed: seed})
+	c := Config{Pieces: pieces, Blocks: 4, LastBlocks: 1 + int(seed%4), Have: bitfield.New(pieces), Seed: seed}
+	if some {
+		c.Sequential = seed%2 == 1
+		c.Wanted = []*bitfield.Bitfield{bitfield.New(pieces), bitfield.New(pieces), bitfield.New(pieces)}
+		for i := range pieces {
+			if k := w.rng.IntN(5); k < len(c.Wanted) {
+				c.Wanted[k].Set(i)
+			} else if k == 4 {
+				c.Have.Set(i)
+			}
+		}
+	}
+	w.p = New(c)
 	for range steps {
 		if err := w.step(); err != nil {
 			return err
@@ -179,7 +210,7 @@ func (w *world) step() error {
 		w.verify()
 	default:
 		if i := w.rng.IntN(w.p.c.Pieces); w.p.have.Has(i) && w.rng.IntN(4) == 0 {
-			w.p.Missing(uint32(i))
+			w.p.Vanished(uint32(i))
 		}
 	}
 	return nil
@@ -220,7 +251,7 @@ func (w *world) pick(r *Peer) error {
 		return fmt.Errorf("%d blocks where %d were wanted", len(bs), n)
 	}
 	for _, b := range bs {
-		if !r.Has(b.Piece) || w.p.have.Has(int(b.Piece)) || int(b.Index) >= w.p.Blocks(b.Piece) {
+		if !r.Has(b.Piece) || !w.p.missing.Has(int(b.Piece)) || int(b.Index) >= w.p.Blocks(b.Piece) {
 			return fmt.Errorf("block %v is not to be had of peer %d", b, r.id)
 		}
 		for s, qs := range w.out {

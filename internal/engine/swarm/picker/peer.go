@@ -18,14 +18,45 @@ type Peer struct {
 	id    ID
 	have  *bitfield.Bitfield // nil if the peer has everything or nothing.
 	all   bool
-	want  int // A piece that the peer has and that is not verified, or -1 if there is none.
+	want  int // A missing piece that the peer has, or -1 if there is none.
 	place int // In Picker.peers.
-	dry   int // Picker.version when the peer last had no piece to begin, or -1.
 
-	// short lists rare pieces of the peer to be begun next, in the memory
-	// of list.
+	// dry is, for each class, Picker.version when the peer last had no piece
+	// to begin, or -1.
+	dry [maxClasses]int
+	// short lists rare pieces of one class of the peer to be begun next, in
+	// the memory of list.
 	short []uint32
+	class int
 	list  [8]uint32
+	// low says, for each class, where to look for the peer's first piece.
+	low [maxClasses]lowest
+}
+
+// lowest says that a peer has no piece to begin before a word of the set of
+// them, as long as Picker.version stays the same.
+type lowest struct{ version, word int }
+
+// neverYet is a version that never is.
+const neverYet = -1
+
+// moist forgets that the peer has nothing to begin.
+func (r *Peer) moist() {
+	for k := range maxClasses {
+		r.dry[k], r.low[k] = neverYet, lowest{version: neverYet}
+	}
+}
+
+// among returns the w-th word of those of a set that the peer has.
+func (r *Peer) among(f *bitfield.Bitfield, w int) uint64 {
+	x := word(f.Bytes(), w)
+	switch {
+	case r.have != nil:
+		x &= word(r.have.Bytes(), w)
+	case !r.all:
+		x = 0
+	}
+	return x
 }
 
 // ID returns the number that the peer joined with.
@@ -39,13 +70,14 @@ func (r *Peer) Has(piece uint32) bool {
 // Complete says whether the peer has every piece.
 func (r *Peer) Complete() bool { return r.all }
 
-// Useful says whether the peer has a piece that is not verified here, so that
-// it is worth being interested in.
+// Useful says whether the peer has a piece that is wanted and not verified
+// here, so that it is worth being interested in.
 func (r *Peer) Useful() bool { return r.want >= 0 }
 
 // Join adds a peer that has nothing yet.
 func (p *Picker) Join(id ID) *Peer {
-	r := &Peer{id: id, want: -1, place: len(p.peers), dry: -1}
+	r := &Peer{id: id, want: -1, place: len(p.peers)}
+	r.moist()
 	p.peers = append(p.peers, r)
 	return r
 }
@@ -79,7 +111,8 @@ func (p *Picker) forget(r *Peer) {
 	case r.have != nil:
 		p.order.leave(r.have)
 	}
-	r.all, r.have, r.want, r.dry, r.short = false, nil, -1, -1, nil
+	r.all, r.have, r.want, r.short = false, nil, -1, nil
+	r.moist()
 }
 
 // SetHave says that the peer has exactly these pieces. The picker keeps the
@@ -119,9 +152,9 @@ func (p *Picker) Have(r *Peer, piece uint32) {
 		return
 	}
 	r.have.Set(int(piece))
-	r.dry = -1
+	r.moist()
 	p.order.inc(piece)
-	if r.want < 0 && !p.have.Has(int(piece)) {
+	if r.want < 0 && p.missing.Has(int(piece)) {
 		r.want = int(piece)
 	}
 }
@@ -130,20 +163,15 @@ func (p *Picker) Have(r *Peer, piece uint32) {
 // Looking again only when that very piece is verified makes a verified piece
 // cost a comparison a peer.
 func (p *Picker) seek(r *Peer) {
-	n := words(p.have)
+	n := words(p.missing)
 	w := max(r.want, 0) / 64
 	r.want = -1
 	if r.have == nil && !r.all {
 		return
 	}
-	verified := p.have.Bytes()
 	for range n {
-		x := ^word(verified, w)
-		if !r.all {
-			x &= word(r.have.Bytes(), w)
-		}
-		if i := w*64 + bits.LeadingZeros64(x); x != 0 && i < p.have.Len() {
-			r.want = i
+		if x := r.among(p.missing, w); x != 0 {
+			r.want = w*64 + bits.LeadingZeros64(x)
 			return
 		}
 		if w++; w == n {

@@ -30,7 +30,7 @@ func (p *Picker) Pick(dst []Block, r *Peer, n int, whole bool) []Block {
 func (p *Picker) PickOf(dst []Block, r *Peer, n int, pieces []uint32) []Block {
 	end := len(dst) + n
 	for _, index := range pieces {
-		if len(dst) == end || !r.Has(index) || p.have.Has(int(index)) {
+		if len(dst) == end || !r.Has(index) || !p.missing.Has(int(index)) {
 			continue
 		}
 		pc := p.begun[index]
@@ -170,85 +170,96 @@ func (p *Picker) duel(dst []Block, r *Peer, end int) []Block {
 	return dst
 }
 
-// fresh returns the piece that the peer should begin.
+// fresh returns the piece that the peer should begin: one of the most urgent
+// class of which it has any.
 func (p *Picker) fresh(r *Peer, all bool) (uint32, bool) {
-	if all && len(p.failed) == 0 || !all && r.dry == p.version {
+	if all && len(p.failed) == 0 {
 		return 0, false
 	}
-	if index, ok := p.listed(r, all); ok {
+	for k := range p.order.classes {
+		if !all && r.dry[k] == p.version {
+			continue
+		}
+		if index, ok := p.freshOf(r, k, all); ok {
+			return index, true
+		}
+		if !all {
+			r.dry[k] = p.version
+		}
+	}
+	return 0, false
+}
+
+// freshOf returns the piece of a class that the peer should begin.
+func (p *Picker) freshOf(r *Peer, k int, all bool) (uint32, bool) {
+	if p.c.Sequential {
+		return p.lowest(r, k, all)
+	}
+	if index, ok := p.listed(r, k, all); ok {
 		return index, true
 	}
-	o, left := p.order, probes
-	first := min(1, o.buckets())
+	c, left := &p.order.classes[k], probes
+	first := min(1, c.buckets())
 	if p.have.Count() < tradable {
-		if index, ok := p.probe(r, o.start[first], len(o.list), &left, all); ok {
+		if index, ok := p.probe(r, c.list[c.start[first]:], &left, all); ok {
 			return index, true
 		}
 	} else {
-		for b := first; b < o.buckets() && left > 0; b++ {
-			if index, ok := p.probe(r, o.start[b], o.start[b+1], &left, all); ok {
+		for b := first; b < c.buckets() && left > 0; b++ {
+			if index, ok := p.probe(r, c.list[c.start[b]:c.start[b+1]], &left, all); ok {
 				return index, true
 			}
 		}
 	}
 	if left == 0 {
-		p.scan(r)
-		if index, ok := p.listed(r, all); ok {
-			return index, true
-		}
-	}
-	if !all {
-		r.dry = p.version
+		p.scan(r, k)
+		return p.listed(r, k, all)
 	}
 	return 0, false
 }
 
-// probe tries the pieces from lo to hi of the order, from a random one on.
-func (p *Picker) probe(r *Peer, lo, hi int, left *int, all bool) (uint32, bool) {
-	if lo == hi {
+// probe tries some pieces, from a random one on.
+func (p *Picker) probe(r *Peer, pieces []uint32, left *int, all bool) (uint32, bool) {
+	if len(pieces) == 0 {
 		return 0, false
 	}
-	k := lo + p.rng.IntN(hi-lo)
-	for range hi - lo {
+	k := p.rng.IntN(len(pieces))
+	for range pieces {
 		if *left == 0 {
 			break
 		}
 		*left--
-		if index := p.order.list[k]; r.Has(index) && (all || !p.suspect(index, r.id)) {
+		if index := pieces[k]; r.Has(index) && (all || !p.suspect(index, r.id)) {
 			return index, true
 		}
-		if k++; k == hi {
-			k = lo
+		if k++; k == len(pieces) {
+			k = 0
 		}
 	}
 	return 0, false
 }
 
 // listed returns the next piece of the peer's short list that can be begun.
-func (p *Picker) listed(r *Peer, all bool) (uint32, bool) {
-	for len(r.short) > 0 {
+func (p *Picker) listed(r *Peer, k int, all bool) (uint32, bool) {
+	for r.class == k && len(r.short) > 0 {
 		index := r.short[0]
 		r.short = r.short[1:]
-		if p.order.in.Has(int(index)) && (all || !p.suspect(index, r.id)) {
+		if p.order.has(index) && (all || !p.suspect(index, r.id)) {
 			return index, true
 		}
 	}
 	return 0, false
 }
 
-// scan makes a short list of the rarest among some of the peer's own pieces,
-// from a random one on. It is for peers that have little of what is rare.
-func (p *Picker) scan(r *Peer) {
-	in := p.order.in
-	have := in
-	if r.have != nil {
-		have = r.have
-	}
-	a, b, n := in.Bytes(), have.Bytes(), words(in)
-	w, left := p.rng.IntN(n), candidates
-	r.short = r.list[:0]
+// scan makes a short list of the rarest among some of the peer's own pieces
+// of a class, from a random one on. It is for peers that have little of what
+// is rare.
+func (p *Picker) scan(r *Peer, k int) {
+	in := p.order.classes[k].in
+	w, left, n := p.rng.IntN(words(in)), candidates, words(in)
+	r.short, r.class = r.list[:0], k
 	for range n {
-		for x := word(a, w) & word(b, w); x != 0 && left > 0; left-- {
+		for x := r.among(in, w); x != 0 && left > 0; left-- {
 			k := bits.LeadingZeros64(x)
 			x &^= 1 << (63 - k)
 			p.list(r, uint32(w*64+k))
@@ -260,6 +271,34 @@ func (p *Picker) scan(r *Peer) {
 			w = 0
 		}
 	}
+}
+
+// lowest returns the first piece of a class that the peer has. Where the peer
+// had none before, it has none as long as no piece came back.
+func (p *Picker) lowest(r *Peer, k int, all bool) (uint32, bool) {
+	c := &p.order.classes[k]
+	n := words(c.in)
+	for c.low < n && word(c.in.Bytes(), c.low) == 0 {
+		c.low++
+	}
+	w, passed := c.low, true
+	if r.low[k].version == p.version {
+		w = max(w, r.low[k].word)
+	}
+	for ; w < n; w++ {
+		x := r.among(c.in, w)
+		if passed = passed && x == 0; passed {
+			r.low[k] = lowest{version: p.version, word: w + 1}
+		}
+		for x != 0 {
+			i := bits.LeadingZeros64(x)
+			x &^= 1 << (63 - i)
+			if index := uint32(w*64 + i); all || !p.suspect(index, r.id) {
+				return index, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // list puts a piece in its place on the peer's short list, if it belongs there.

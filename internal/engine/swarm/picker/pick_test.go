@@ -343,7 +343,7 @@ func TestLostPieceIsFetchedAgain(t *testing.T) {
 	if got := p.Pick(nil, a, 4, false); len(got) != 0 || a.Useful() {
 		t.Fatalf("asked for %v of a complete torrent", got)
 	}
-	p.Missing(3)
+	p.Vanished(3)
 	if got := p.Pick(nil, a, 4, false); len(got) != 4 || got[0].Piece != 3 || !a.Useful() {
 		t.Errorf("asked for %v", got)
 	}

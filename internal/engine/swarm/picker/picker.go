@@ -7,7 +7,9 @@
 //     then those of pieces that the peer itself began, then those of pieces
 //     that nobody works on, then of any others;
 //  2. blocks of the rarest piece that the peer has, ties broken at random; of
-//     any piece at random while there is nothing yet to trade with others;
+//     any piece at random while there is nothing yet to trade with others; if
+//     pieces are wanted in their order, of the first piece that it has. A
+//     more urgent class comes before all that;
 //  3. blocks of pieces that were left to others: those that a fast peer took
 //     as a whole, and those that failed with this peer's help;
 //  4. when every block that can be had has been asked for, end game: blocks
@@ -38,13 +40,19 @@ const (
 	probes, candidates = 16, 32
 	// duels is how many blocks one question gives out in end game.
 	duels = 16
+	// maxClasses is how many classes of urgency there may be.
+	maxClasses = 3
 )
 
 // Config describes a torrent to a picker.
 type Config struct {
-	Pieces     int                // Pieces of the torrent.
-	Blocks     int                // Blocks of every piece but the last.
-	LastBlocks int                // Blocks of the last piece.
+	Pieces     int // Pieces of the torrent.
+	Blocks     int // Blocks of every piece but the last.
+	LastBlocks int // Blocks of the last piece.
+	// Wanted are the pieces to be fetched, in at most three classes, the most
+	// urgent first; no piece is in two. nil is everything in one class.
+	Wanted     []*bitfield.Bitfield
+	Sequential bool               // Pieces of a class are begun in their order.
 	Have       *bitfield.Bitfield // The verified pieces. The picker keeps it and changes it.
 	Seed       uint64             // All randomness derives from it.
 }
@@ -54,11 +62,12 @@ type Block struct{ Piece, Index uint32 }
 
 // Picker holds what is known of pieces, blocks and peers. It has one owner.
 type Picker struct {
-	c     Config
-	have  *bitfield.Bitfield // Verified.
-	order *order
-	peers []*Peer
-	rng   *rand.Rand
+	c       Config
+	have    *bitfield.Bitfield // Verified.
+	missing *bitfield.Bitfield // Wanted and not verified.
+	order   *order
+	peers   []*Peer
+	rng     *rand.Rand
 
 	begun  map[uint32]*piece // Begun and not verified. Never iterated over.
 	open   []*piece          // Of begun, those that are not whole; the first loose have a free block.
@@ -75,15 +84,25 @@ type Picker struct {
 // New returns the picker of a torrent.
 func New(c Config) *Picker {
 	rng := rand.New(rand.NewPCG(c.Seed, 0x7069636b6572))
-	return &Picker{
-		c:      c,
-		have:   c.Have,
-		order:  newOrder(c.Pieces, c.Have, rng),
-		rng:    rng,
-		begun:  map[uint32]*piece{},
-		failed: map[uint32][]ID{},
+	p := &Picker{
+		c:       c,
+		have:    c.Have,
+		missing: bitfield.New(c.Pieces),
+		order:   newOrder(c.Pieces, c.Wanted, c.Have, rng),
+		rng:     rng,
+		begun:   map[uint32]*piece{},
+		failed:  map[uint32][]ID{},
 	}
+	for k := range p.order.classes {
+		for i := range p.order.classes[k].in.All() { // Nothing is begun yet.
+			p.missing.Set(i)
+		}
+	}
+	return p
 }
+
+// Missing returns how many pieces are wanted and not verified.
+func (p *Picker) Missing() int { return p.missing.Count() }
 
 // Blocks returns how many blocks a piece has.
 func (p *Picker) Blocks(piece uint32) int {
@@ -121,9 +140,9 @@ func (p *Picker) Whole(index uint32) bool {
 }
 
 // Restore says that an earlier run left these blocks of a piece on the disk,
-// and whether that is all of them.
+// and whether that is all of them and the piece is wanted.
 func (p *Picker) Restore(index uint32, blocks *bitfield.Bitfield) (whole bool) {
-	if p.have.Has(int(index)) || p.begun[index] != nil {
+	if !p.missing.Has(int(index)) || p.begun[index] != nil {
 		return false
 	}
 	pc := p.begin(index)
@@ -146,6 +165,7 @@ func (p *Picker) Verified(index uint32) {
 	if !p.have.Set(int(index)) {
 		return
 	}
+	p.missing.Clear(int(index))
 	for _, r := range p.peers {
 		if r.want == int(index) {
 			p.seek(r)
@@ -176,11 +196,12 @@ func (p *Picker) Suspected(r *Peer) bool {
 	return false
 }
 
-// Missing says that a verified piece was lost.
-func (p *Picker) Missing(index uint32) {
-	if !p.have.Clear(int(index)) {
+// Vanished says that a verified piece was lost.
+func (p *Picker) Vanished(index uint32) {
+	if !p.have.Clear(int(index)) || p.order.class(index) == nil {
 		return
 	}
+	p.missing.Set(int(index))
 	p.order.add(index)
 	p.version++
 	for _, r := range p.peers {

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 )
 
@@ -43,6 +44,11 @@ type Node struct {
 	MaxPeers int
 	Limit    int64         // Bytes a second that it lets in; 0 is no limit.
 	Starts   time.Duration // When it comes.
+
+	// Wants are the pieces that it wants, in classes, the most urgent first;
+	// nil is everything. Sequential has it begin them in their order.
+	Wants      []*bitfield.Bitfield
+	Sequential bool
 
 	Lies       float64 // The chance of each block it sends to be wrong.
 	StallAfter int     // It sends so many blocks and then none, if not 0.
@@ -160,10 +166,11 @@ func (w *World) summary() string {
 	return s
 }
 
-// Done says whether every node that is still there has every piece.
+// Done says whether every node that is still there has every piece that it
+// wants.
 func (w *World) Done() bool {
 	for _, n := range w.nodes {
-		if !n.left && !n.swarm.Have().IsFull() {
+		if !n.left && !n.swarm.Complete() {
 			return false
 		}
 	}
