@@ -40,6 +40,9 @@ const defaultAssembly = 64 << 20
 // peerIDPrefix identifies this client and its version (BEP 20, Azureus style).
 const peerIDPrefix = "-TO0100-"
 
+// clientVersion is what peers are told that we are (BEP 10, "v").
+const clientVersion = "torrent-operator 0.1"
+
 // Config is what all torrents of an engine share. The zero value is useful.
 type Config struct {
 	// PortFirst and PortLast bound the TCP port listened on: the first free

@@ -126,7 +126,7 @@ var errStopped = errors.New("the torrent is being stopped")
 func (s *hub) serve(p *transport.Peer, incoming bool) error {
 	l := &link{s: s}
 	l.conn = peerconn.New(peerconn.Config{
-		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Pieces: s.pieces,
+		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: s.pieces,
 		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
 		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
 	})
@@ -136,7 +136,8 @@ func (s *hub) serve(p *transport.Peer, incoming bool) error {
 	}
 	defer s.work.Done()
 	s.inbox.post(swarm.Event{
-		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID, Fast: p.Fast, Incoming: incoming,
+		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID,
+		Fast: p.Fast, Extended: p.Extended, Incoming: incoming,
 	})
 	err := l.conn.Run(s.ctx)
 	s.links.remove(l.peer)

@@ -34,6 +34,7 @@ func newSession(t *Torrent, store *disk.Store) *session {
 	s.swarm = swarm.New(time.Now(), swarm.Config{
 		Pieces: m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
+		Port: uint16(t.engine.Port()), Client: clientVersion,
 		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
 	})
 	s.before = *t.Progress()

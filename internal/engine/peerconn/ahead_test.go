@@ -119,7 +119,7 @@ func TestBlocksInOrderAreExpected(t *testing.T) {
 func TestExpectedBlockThatWasRefusedIsUnrequested(t *testing.T) {
 	ours, peers := tcpPair(t)
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Fast: true, Pieces: 100})
+	c := New(Config{Conn: ours, Sink: w, Fast: true, Extended: true, Pieces: 100})
 	for i := range uint32(4) {
 		c.Send(request(i, 0, wire.MaxBlock))
 	}

@@ -61,7 +61,10 @@ type Config struct {
 	Sink   Sink
 	Source Source // Not needed if no piece message is ever sent.
 	Fast   bool   // Both sides speak the Fast extension (BEP 6).
-	Pieces int    // How many pieces the torrent has.
+	// Extended says that both sides speak the extension protocol (BEP 10).
+	// Otherwise its messages are skipped, like those of unknown ids.
+	Extended bool
+	Pieces   int // How many pieces the torrent has.
 	// Down and Up limit payload, in bytes; all of a list must agree. They
 	// may be shared and changed at any time; a limiter's burst should be at
 	// least [wire.MaxBlock].
@@ -71,13 +74,14 @@ type Config struct {
 // Conn is one connection to a peer. Its methods may be called by any
 // goroutine, at any time.
 type Conn struct {
-	conn   net.Conn
-	sink   Sink
-	source Source
-	fast   bool
-	pieces int
-	down   limits
-	up     limits
+	conn     net.Conn
+	sink     Sink
+	source   Source
+	fast     bool
+	extended bool
+	pieces   int
+	down     limits
+	up       limits
 
 	ctx    context.Context // Ends with the connection: for what waits.
 	cancel context.CancelFunc
@@ -105,7 +109,7 @@ type Conn struct {
 func New(cfg Config) *Conn {
 	c := &Conn{
 		conn: cfg.Conn, sink: cfg.Sink, source: cfg.Source,
-		fast: cfg.Fast, pieces: cfg.Pieces,
+		fast: cfg.Fast, extended: cfg.Extended, pieces: cfg.Pieces,
 		down: cfg.Down, up: cfg.Up,
 		wake: make(chan struct{}, 1),
 	}

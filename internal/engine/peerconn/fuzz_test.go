@@ -21,7 +21,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ours, peers := net.Pipe()
 		w := newWorld(t)
-		c := New(Config{Conn: ours, Sink: w, Fast: true, Pieces: 100})
+		c := New(Config{Conn: ours, Sink: w, Fast: true, Extended: true, Pieces: 100})
 		c.Send(request(1, 0, 100), request(2, 16384, 16384))
 		go func() {
 			_, _ = next(peers)

@@ -104,7 +104,7 @@ func (c *Conn) readMessage() error {
 	switch {
 	case id == wire.Piece:
 		return c.readBlock(n)
-	case !wire.Known(id):
+	case !wire.Known(id), id == wire.Extended && !c.extended:
 		return c.skip(int(n))
 	}
 	body, err := c.body(int(n))

@@ -42,7 +42,7 @@ func TestAnyCutOfTheStream(t *testing.T) {
 			for _, step := range []int{1, 2, 3, 5, 13, 100, 511, 1513, len(stream)} {
 				ours, peers := pair(t)
 				w := newWorld(t)
-				c := New(Config{Conn: ours, Sink: w, Pieces: 100})
+				c := New(Config{Conn: ours, Sink: w, Extended: true, Pieces: 100})
 				c.Send(request(1, 0, 1500))
 				result := make(chan error)
 				go func() { result <- c.Run(t.Context()) }()
@@ -110,7 +110,7 @@ func TestLongMessages(t *testing.T) {
 			w := newWorld(t)
 			w.run(ours, func(cfg *Config) { cfg.Pieces = 4_018_567 })
 			field := wire.Message{ID: wire.Bitfield, Payload: content(1, 2, 502_321)}
-			longest := wire.Message{ID: wire.Extended, Payload: content(3, 4, wire.MaxBody)}
+			longest := wire.Message{ID: wire.Extended, Payload: content(3, 4, wire.MaxExtended)}
 			write(t, peers, messages(field, longest, have(4_018_566)))
 			w.expect(Received{Msg: field})
 			w.expect(Received{Msg: longest})
@@ -126,6 +126,15 @@ func TestUnknownMessagesAreSkipped(t *testing.T) {
 	unknown := append([]byte{0, 0x10, 0, 1, 21}, make([]byte, wire.MaxBody)...)
 	write(t, peers, append(unknown, 0, 0, 0, 1, 10))
 	write(t, peers, messages(have(1)))
+	w.expect(Received{Msg: have(1)})
+}
+
+// Without BEP 10 on both sides its messages are like those of unknown ids.
+func TestExtendedMessagesThatWereNotAgreedOnAreSkipped(t *testing.T) {
+	ours, peers := tcpPair(t)
+	w := newWorld(t)
+	w.run(ours, func(cfg *Config) { cfg.Extended = false })
+	write(t, peers, messages(wire.Extend(0, []byte("de")), wire.Extend(1, make([]byte, 2*bufferLen)), have(1)))
 	w.expect(Received{Msg: have(1)})
 }
 
@@ -202,11 +211,13 @@ func TestHostilePeersAreDroppedWithAReason(t *testing.T) {
 		{name: "a request for nothing", sends: messages(request(0, 0, 0)), reason: ReasonBadMessage},
 		{name: "a choke with a body", sends: be(0, 2, 0), reason: ReasonBadMessage},
 		{name: "have all without Fast", sends: messages(wire.Message{ID: wire.HaveAll}), slow: true, reason: ReasonBadMessage},
+		{name: "an extended message that is too long", sends: messages(wire.Extend(0, make([]byte, wire.MaxExtended))), reason: ReasonBadMessage},
+		{name: "an extended message of nothing", sends: []byte{0, 0, 0, 1, 20}, reason: ReasonBadMessage},
 		{name: "reject without Fast", sends: messages(wire.Message{ID: wire.Reject, Length: 1}), slow: true, reason: ReasonBadMessage},
 		{name: "hanging up", sends: nil, reason: ReasonClosedByPeer},
 		{name: "hanging up in a header", sends: []byte{0, 0}, reason: ReasonClosedByPeer},
 		{name: "hanging up in a message", sends: be(4, 5, 0), reason: ReasonClosedByPeer},
-		{name: "hanging up in a long message", sends: be(20, wire.MaxBody, 1, 2, 3), reason: ReasonClosedByPeer},
+		{name: "hanging up in a long message", sends: be(20, wire.MaxExtended, 1, 2, 3), reason: ReasonClosedByPeer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for kind, pair := range sockets {

@@ -179,7 +179,7 @@ func content(index, begin uint32, n int) []byte {
 // run starts a connection over ours, and returns it and what its Run will
 // return. It is stopped, and waited for, at the end of the test at the latest.
 func (w *world) run(ours net.Conn, change func(*Config)) (*Conn, <-chan error) {
-	cfg := Config{Conn: ours, Sink: w, Source: w, Fast: true, Pieces: 100}
+	cfg := Config{Conn: ours, Sink: w, Source: w, Fast: true, Extended: true, Pieces: 100}
 	if change != nil {
 		change(&cfg)
 	}

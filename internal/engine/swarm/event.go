@@ -16,8 +16,9 @@ type EventKind uint8
 
 // What can happen to a torrent.
 const (
-	// Connected: a handshake with Peer at Addr succeeded. PeerID, Fast and
-	// Incoming are set; Addr of an outgoing connection is one of Effects.Dial.
+	// Connected: a handshake with Peer at Addr succeeded. PeerID, Fast,
+	// Extended and Incoming are set; Addr of an outgoing connection is one of
+	// Effects.Dial.
 	Connected EventKind = iota + 1
 	// Gone: the connection of Peer ended, for whatever reason, also after
 	// Effects.Close asked for it. Its outstanding requests are lost. No
@@ -55,6 +56,7 @@ type Event struct {
 	Fresh    bool         // Block.
 	OK       bool         // PieceDone.
 	Fast     bool         // Connected: both sides speak BEP 6.
+	Extended bool         // Connected: both sides speak BEP 10.
 	Incoming bool         // Connected: the peer called us.
 	Msg      wire.Message // Received, Block, Sent; PieceDone and PieceLost use Msg.Index alone.
 	PeerID   [20]byte     // Connected.

@@ -153,12 +153,25 @@ func (w *strangers) step() {
 	if m.ID == wire.Bitfield {
 		m.Payload = []byte{byte(w.take()), byte(w.take()) &^ 15}
 	}
+	if m.ID == wire.Extended {
+		m.Payload = w.extended()
+	}
 	if m.ID == wire.Reject && len(w.asked[p]) > 0 {
 		m = w.asked[p][0]
 		m.ID = wire.Reject
 		w.asked[p] = w.asked[p][1:]
 	}
 	w.handle([]Event{{Kind: Received, Peer: p, Msg: m}})
+}
+
+// extended is the payload of an extended message.
+func (w *strangers) extended() []byte {
+	contents := []string{
+		"", "\x00", "\x01", "\x00\x00\x00\x03", "\x00\x00\x00\xff", "de", "d1:md6:ut_pexi1eee",
+		"d1:md11:lt_donthavei7e11:upload_onlyi3e6:ut_pexi1ee1:pi7000e4:reqqi3e6:yourip4:\x01\x02\x03\x04e",
+		"d4:reqqi1ee", "d1:pi6881e11:upload_onlyi1ee", "d5:added12:\x0a\x00\x00\x01\x1a\xe1\x0a\x00\x00\x09\x00\x017:added.f1:\x02e",
+	}
+	return append([]byte{byte(w.take() % 6)}, contents[w.take()%len(contents)]...)
 }
 
 // block answers the oldest request, or passes it over.

@@ -20,6 +20,10 @@ const (
 	// many it may send while choked. It is twice what this engine asks of a
 	// peer at most, and more than other clients do.
 	maxQueue = 2048
+	// maxRequests is how many requests peers are told that they may let wait
+	// (BEP 10, "reqq"). It is less than maxQueue, because a peer that has got
+	// a block may ask for the next before it is known here that it left.
+	maxRequests = 2000
 	// maxHints is how many allowed fast or suggested pieces of one peer are
 	// remembered (BEP 6 expects about 10).
 	maxHints = 32
@@ -30,7 +34,8 @@ const (
 	// much in silence (older clients hold 250); fastDepth to one that can
 	// say so by a reject (transmission holds 512, libtorrent 500 to 2,000);
 	// and localDepth once it sends so fast that less than that is a matter
-	// of milliseconds. A reject makes it less.
+	// of milliseconds. A peer that says how many it takes (BEP 10, "reqq")
+	// gets that many, up to localDepth. A reject makes it less.
 	startDepth, minDepth             = 16, 2
 	slowDepth, fastDepth, localDepth = 250, 500, 1024
 	localRate                        = 128 << 20 // Bytes a second.
@@ -112,6 +117,7 @@ const (
 	ReasonBitfield     = "bitfield"          // Of the wrong length, or with spare bits set.
 	ReasonBitfieldLate = "second bitfield"   // After the peer had already said what it has.
 	ReasonFast         = "fast not agreed"   // A message of BEP 6 without BEP 6.
+	ReasonExtension    = "bad extension"     // An extended message that can't be read.
 	ReasonRequest      = "bad request"       // Outside the piece, or too long.
 	ReasonFlood        = "too many requests" // More than maxQueue.
 	ReasonUnrequested  = "unrequested block" // A block that it was not asked for.

@@ -88,6 +88,26 @@ func TestPipelineShrinksAfterReject(t *testing.T) {
 	}
 }
 
+// BEP 10, "reqq": no more than the peer takes, and more than is safe with one
+// that says nothing.
+func TestPipelineHoldsWhatThePeerSaysItTakes(t *testing.T) {
+	for told, want := range map[int]int{-1: 1, 1: 1, 2: 2, 10: 10, 500: 500, localDepth: localDepth, localDepth + 1: localDepth} {
+		for _, fast := range []bool{false, true} {
+			q := newPipeline(fast)
+			q.told(told)
+			feed(&q, 1<<30, time.Millisecond, 5*time.Second)
+			if q.depth != want {
+				t.Errorf("depth %d after %d, fast %v; want %d", q.depth, told, fast, want)
+			}
+			q.snub()
+			q.revive(time.Minute)
+			if q.depth > want {
+				t.Errorf("depth %d after a snub, want at most %d", q.depth, want)
+			}
+		}
+	}
+}
+
 func TestTimeoutFollowsWhatThePeerCanDo(t *testing.T) {
 	q := newPipeline(true)
 	if d := q.timeout(16); d != silentTimeout {

@@ -16,6 +16,8 @@ type peer struct {
 	key      [20]byte // The peer's own id.
 	addr     netip.AddrPort
 	fast     bool
+	extended bool                   // Both sides speak BEP 10,
+	ext      wire.ExtendedHandshake // and this is what it said of itself.
 	incoming bool
 	since    time.Duration
 	closing  bool   // Close was said, Gone did not come yet.
@@ -57,7 +59,7 @@ type peer struct {
 // connected takes in a new connection, or sends it away.
 func (s *Swarm) connected(e *Event) {
 	p := &peer{
-		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, incoming: e.Incoming,
+		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, incoming: e.Incoming,
 		since: s.now, choked: s.now, idle: s.now, lastBlock: s.now,
 		pipe: newPipeline(e.Fast),
 	}
@@ -138,8 +140,11 @@ func (s *Swarm) prefer(p, old *peer) bool {
 	return p.incoming != oursIsHigher
 }
 
-// greet says what we have, and what the peer may have while choked.
+// greet says who we are, what we have, and what the peer may have while choked.
 func (s *Swarm) greet(p *peer) {
+	if p.extended {
+		s.introduce(p)
+	}
 	switch {
 	case p.fast && s.have.IsFull():
 		s.send(p, wire.Message{ID: wire.HaveAll})
@@ -220,7 +225,7 @@ func (s *Swarm) hasTold(p *peer, all bool, have *bitfield.Bitfield) {
 
 // hasMore follows a change of what a peer has.
 func (s *Swarm) hasMore(p *peer) {
-	if p.pick.Complete() && s.Complete() {
+	if p.wantsNothing() && s.Complete() {
 		s.close(p, ReasonSeeds)
 		return
 	}

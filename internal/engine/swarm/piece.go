@@ -37,7 +37,7 @@ func (s *Swarm) announce(piece uint32) {
 	}
 }
 
-// completed follows the last wanted piece. Peers that have everything are of no
+// completed follows the last wanted piece. Peers that want nothing are of no
 // more use, nor we to them.
 func (s *Swarm) completed() {
 	if !s.busy.complete {
@@ -45,7 +45,7 @@ func (s *Swarm) completed() {
 		s.fx.Completed = true
 	}
 	for i := len(s.peers) - 1; i >= 0; i-- {
-		if p := s.peers[i]; p.pick.Complete() {
+		if p := s.peers[i]; p.wantsNothing() {
 			s.close(p, ReasonSeeds)
 		}
 	}

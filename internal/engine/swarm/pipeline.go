@@ -12,7 +12,8 @@ import (
 // kept busy for a round trip and queueTime.
 type pipeline struct {
 	depth int
-	limit int           // What the peer is believed to take.
+	limit int           // What the peer is believed to take,
+	most  int           // and when it is as fast as only one nearby is.
 	slow  bool          // Slow start: still doubling.
 	rate  int64         // Bytes a second, smoothed; 0 if not known.
 	rtt   time.Duration // The shortest time from a request to its block; 0 if not known.
@@ -24,11 +25,18 @@ type pipeline struct {
 }
 
 func newPipeline(fast bool) pipeline {
-	limit := slowDepth
+	q := pipeline{depth: startDepth, limit: slowDepth, most: slowDepth, slow: true}
 	if fast {
-		limit = fastDepth
+		q.limit, q.most = fastDepth, localDepth
 	}
-	return pipeline{depth: startDepth, limit: limit, slow: true}
+	return q
+}
+
+// told says how many requests the peer takes, by its own word (BEP 10, "reqq").
+func (q *pipeline) told(n int) {
+	q.limit = max(1, min(n, localDepth))
+	q.most = q.limit
+	q.depth = min(q.depth, q.limit)
 }
 
 // restart begins a round: the peer had nothing to do before.
@@ -41,14 +49,15 @@ func (q *pipeline) snub() { q.depth, q.slow = 1, false }
 
 // revive begins again after a snub.
 func (q *pipeline) revive(now time.Duration) {
-	q.depth, q.slow, q.last = minDepth, true, 0
+	q.depth, q.slow, q.last = min(minDepth, q.limit), true, 0
 	q.restart(now)
 }
 
 // rejected says that the peer refused a request when it had this many.
 func (q *pipeline) rejected(open int) {
 	q.slow = false
-	q.limit = max(minDepth, min(q.limit, open))
+	q.limit = min(q.limit, max(minDepth, open))
+	q.most = q.limit
 	q.depth = min(q.depth, q.limit)
 }
 
@@ -70,8 +79,8 @@ func (q *pipeline) received(now, asked time.Duration, length uint32, hungry bool
 	}
 	q.rate = (q.rate + rate) / 2
 	limit := q.limit
-	if rate > localRate && limit == fastDepth {
-		limit = localDepth
+	if rate > localRate {
+		limit = q.most
 	}
 	switch {
 	case q.slow && hungry:
@@ -83,7 +92,7 @@ func (q *pipeline) received(now, asked time.Duration, length uint32, hungry bool
 		if hungry {
 			d = max(d, q.depth)
 		}
-		q.depth = max(minDepth, min(d, limit))
+		q.depth = min(max(minDepth, d), limit)
 	}
 	q.last = rate
 	q.restart(now)

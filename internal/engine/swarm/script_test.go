@@ -20,9 +20,10 @@ import (
 //
 //	new pieces=4 [piece=32768] [last=5000] [have=1010] [partial=2:10] [max-peers=3] [seed=7]
 //	do            events at the present time, one a line:
-//	              connect 1 [10.0.0.1:6881] [fast] [incoming] [id=x] · gone 1
+//	              connect 1 [10.0.0.1:6881] [fast] [extended] [incoming] [id=x] · gone 1
 //	              recv 1 choke|unchoke|interested|not-interested|have 3|bitfield 1010|
-//	                     have-all|have-none|request 0/1|cancel 0/1|reject 0/1|suggest 3|allowed 3
+//	                     have-all|have-none|request 0/1|cancel 0/1|reject 0/1|suggest 3|allowed 3|
+//	                     extended 0 d…e, or any content in quotes
 //	              block 1 0/0 0/1 · stale 1 0/0 · sent 1 0/0
 //	              done 2 · done 2 digests=1,2 · bad 2 digests=1,2 · bad 2 · lost 2
 //	              found 10.0.0.1:6881 … · dial-failed 10.0.0.1:6881 · max-peers 3
@@ -220,6 +221,8 @@ func (sc *script) connect(e *Event, f []string) {
 		switch {
 		case a == "fast":
 			e.Fast = true
+		case a == "extended":
+			e.Extended = true
 		case a == "incoming":
 			e.Incoming = true
 		case strings.HasPrefix(a, "id="):
@@ -277,6 +280,7 @@ var messageNames = map[wire.ID]string{
 	wire.NotInterested: "not-interested", wire.Have: "have", wire.Bitfield: "bitfield",
 	wire.Request: "request", wire.Piece: "piece", wire.Cancel: "cancel", wire.Suggest: "suggest",
 	wire.HaveAll: "have-all", wire.HaveNone: "have-none", wire.Reject: "reject", wire.AllowedFast: "allowed",
+	wire.Extended: "extended",
 }
 
 func (sc *script) message(e *Event, f []string) (err error) {
@@ -293,6 +297,13 @@ func (sc *script) message(e *Event, f []string) (err error) {
 			e.Msg.Payload = bits(f[1]).Bytes()
 		case wire.Request, wire.Cancel, wire.Reject:
 			e.Msg, err = sc.parseBlock(id, f[1])
+		case wire.Extended:
+			n, _ := strconv.Atoi(f[1])
+			content := strings.Join(f[2:], " ")
+			if raw, err := strconv.Unquote(content); err == nil {
+				content = raw
+			}
+			e.Msg = wire.Extend(uint8(n), []byte(content))
 		}
 		return err
 	}
@@ -343,6 +354,8 @@ func (sc *script) printSends(what string, sends []Send) {
 			}
 		case wire.Have, wire.AllowedFast, wire.Suggest:
 			fmt.Fprintf(&sc.out, " %d", m.Index)
+		case wire.Extended:
+			fmt.Fprintf(&sc.out, " %d %q", m.Payload[0], m.Payload[1:])
 		case wire.Bitfield:
 			fmt.Fprint(&sc.out, " ")
 			for k := range sc.s.c.Pieces {

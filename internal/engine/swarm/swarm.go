@@ -18,6 +18,8 @@ type Config struct {
 	Length      int64 // Bytes of the torrent, padding included.
 	InfoHash    [20]byte
 	PeerID      [20]byte // Ours, to know connections that lead back to us.
+	Port        uint16   // That we listen on, and
+	Client      string   // our name and version: peers are told (BEP 10).
 
 	// Have is the set of pieces that are on the disk and verified, nil for
 	// none. The swarm keeps it and changes it.
@@ -69,12 +71,13 @@ type Swarm struct {
 	bbuf  []picker.Block     // Scratch.
 	count counts             // What Stats tells.
 	busy  struct {           // What the end of the batch has to do.
-		touched  []*peer // To be asked for more.
-		freed    bool    // Blocks can be asked for again: all that are hungry are asked.
-		endGame  bool    // It had begun at the end of the last batch.
-		rechoke  bool    // A slot may be free.
-		dial     bool    // A place may be free.
-		complete bool    // Completed was said.
+		touched    []*peer // To be asked for more.
+		freed      bool    // Blocks can be asked for again: all that are hungry are asked.
+		endGame    bool    // It had begun at the end of the last batch.
+		rechoke    bool    // A slot may be free.
+		dial       bool    // A place may be free.
+		complete   bool    // Completed was said.
+		uploadOnly bool    // What peers were told last.
 	}
 	nextTick time.Duration
 }
@@ -111,6 +114,7 @@ func New(now time.Time, c Config) *Swarm {
 		}
 	}
 	s.busy.complete = s.Complete()
+	s.busy.uploadOnly = s.busy.complete
 	return s
 }
 
@@ -227,6 +231,7 @@ func (s *Swarm) settle() {
 		s.busy.endGame = end
 	}
 	s.busy.freed = false
+	s.tellUploadOnly()
 	if s.busy.dial {
 		s.dial()
 	}

@@ -21,6 +21,7 @@ var errUnknown = errors.New("no such torrent here")
 func (t *Transport) ours(hash metainfo.Hash) []byte {
 	h := wire.Handshake{InfoHash: hash, PeerID: t.cfg.PeerID}
 	h.SetFast()
+	h.SetExtended()
 	return h.Append(nil)
 }
 
@@ -80,5 +81,5 @@ func (t *Transport) greeted(conn net.Conn, h wire.Handshake) (*Peer, error) {
 		return nil, ErrSelf
 	}
 	_ = conn.SetDeadline(time.Time{}) // Fails only if the connection has ended, as its reader will find.
-	return &Peer{Conn: conn, InfoHash: h.InfoHash, PeerID: h.PeerID, Fast: h.Fast()}, nil
+	return &Peer{Conn: conn, InfoHash: h.InfoHash, PeerID: h.PeerID, Fast: h.Fast(), Extended: h.Extended()}, nil
 }

@@ -22,10 +22,11 @@ var (
 	them  = [20]byte([]byte("-XX0001-abcdefghijkl"))
 )
 
-func handshake(hash metainfo.Hash, id [20]byte, fast bool) []byte {
+func handshake(hash metainfo.Hash, id [20]byte, extensions bool) []byte {
 	h := wire.Handshake{InfoHash: hash, PeerID: id}
-	if fast {
+	if extensions {
 		h.SetFast()
+		h.SetExtended()
 	}
 	return h.Append(nil)
 }
@@ -47,13 +48,13 @@ func talk(side func(net.Conn) (*Peer, error), script func(net.Conn)) (*Peer, err
 }
 
 func TestOutgoingHandshake(t *testing.T) {
-	for _, fast := range []bool{false, true} {
+	for _, extensions := range []bool{false, true} {
 		var sent [wire.HandshakeLen]byte
 		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here) }, func(c net.Conn) {
 			_, _ = io.ReadFull(c, sent[:])
-			_, _ = c.Write(handshake(here, them, fast))
+			_, _ = c.Write(handshake(here, them, extensions))
 		})
-		if err != nil || p.InfoHash != here || p.PeerID != them || p.Fast != fast {
+		if err != nil || p.InfoHash != here || p.PeerID != them || p.Fast != extensions || p.Extended != extensions {
 			t.Errorf("%+v, %v", p, err)
 		}
 		if !bytes.Equal(sent[:], handshake(here, us, true)) {
@@ -92,7 +93,7 @@ func TestIncomingHandshakeAnswersBeforeThePeerID(t *testing.T) {
 		_, _ = io.ReadFull(c, answer[:])
 		_, _ = c.Write(first[wire.PreambleLen:])
 	})
-	if err != nil || p.InfoHash != here || p.PeerID != them || !p.Fast {
+	if err != nil || p.InfoHash != here || p.PeerID != them || !p.Fast || !p.Extended {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if !bytes.Equal(answer[:], handshake(here, us, true)) {

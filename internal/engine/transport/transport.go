@@ -34,6 +34,7 @@ type Peer struct {
 	InfoHash metainfo.Hash
 	PeerID   [20]byte
 	Fast     bool // Both sides speak the Fast extension (BEP 6).
+	Extended bool // Both sides speak the extension protocol (BEP 10).
 }
 
 // Transport listens for peers and dials them. Its methods may be called by any

@@ -59,7 +59,7 @@ func TestDialAndAccept(t *testing.T) {
 	defer out.Conn.Close()
 	in := <-callers
 	defer in.Conn.Close()
-	if out.PeerID != us || in.PeerID != them || !out.Fast || !in.Fast || out.InfoHash != here || in.InfoHash != here {
+	if out.PeerID != us || in.PeerID != them || !out.Fast || !in.Fast || !out.Extended || !in.Extended || out.InfoHash != here || in.InfoHash != here {
 		t.Errorf("%+v and %+v", out, in)
 	}
 	if out.Addr != loopback(seed.Port()) || in.Addr.Addr() != loopback(0).Addr() {

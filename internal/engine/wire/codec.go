@@ -3,23 +3,14 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
-
-	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
 
-// The sizes of what comes before a message's body, and the limits on what a
-// stranger may send.
+// The sizes of what comes before a message's body.
 const (
 	LengthLen = 4 // The length prefix.
 	HeaderLen = 5 // Length prefix and id.
 	// PieceHeaderLen is all of a piece message but the block.
 	PieceHeaderLen = HeaderLen + 8
-	// MaxBody is the most that may follow the id of a message for which
-	// there is no closer limit: extended messages, and those that are skipped.
-	MaxBody = 1 << 20
-	// MaxBlock is the longest block that may be requested or sent (BEP 3,
-	// "request": connections that ask for more than 2^14 bytes are closed).
-	MaxBlock = block.Size
 )
 
 // CheckLength says whether a message of this id may have a body (all after the
@@ -41,7 +32,7 @@ func CheckLength(id ID, n uint32, pieces int) error {
 	case Piece:
 		least, most = 8+1, 8+MaxBlock
 	case Extended:
-		least, most = 1, MaxBody
+		least, most = 1, MaxExtended
 	default:
 		most = MaxBody
 	}

@@ -114,7 +114,7 @@ func TestLengthLimits(t *testing.T) {
 		{Port, 2, 2, 1},
 		{Bitfield, 1, 1, 1}, {Bitfield, 1, 1, 8}, {Bitfield, 2, 2, 9}, {Bitfield, 502_321, 502_321, pieces},
 		{Piece, 9, 8 + 16384, 1},
-		{Extended, 1, 1 << 20, 1},
+		{Extended, 1, 64 << 10, 1},
 		{10, 0, 1 << 20, 1}, {21, 0, 1 << 20, 1},
 	} {
 		name := fmt.Sprintf("%v in %d pieces", c.id, c.pieces)

@@ -25,8 +25,12 @@ type Handshake struct {
 	PeerID   [20]byte
 }
 
-// fastBit announces the Fast extension in the last reserved byte (BEP 6).
-const fastBit = 0x04
+// fastBit announces the Fast extension in the last reserved byte (BEP 6), and
+// extendedBit the extension protocol in the sixth (BEP 10).
+const (
+	fastBit     = 0x04
+	extendedBit = 0x10
+)
 
 // Fast says whether the sender speaks the Fast extension (BEP 6). It is in use
 // when both sides do.
@@ -34,6 +38,13 @@ func (h *Handshake) Fast() bool { return h.Reserved[7]&fastBit != 0 }
 
 // SetFast announces the Fast extension (BEP 6).
 func (h *Handshake) SetFast() { h.Reserved[7] |= fastBit }
+
+// Extended says whether the sender speaks the extension protocol (BEP 10). It
+// is in use when both sides do.
+func (h *Handshake) Extended() bool { return h.Reserved[5]&extendedBit != 0 }
+
+// SetExtended announces the extension protocol (BEP 10).
+func (h *Handshake) SetExtended() { h.Reserved[5] |= extendedBit }
 
 // Append appends the [HandshakeLen] bytes of h to dst and returns the result.
 func (h *Handshake) Append(dst []byte) []byte {

@@ -50,8 +50,8 @@ func (n *node) dial(addr netip.AddrPort) {
 		a, b := n.connect(), to.connect()
 		a.other, b.other = b, a
 		fast := !n.c.Plain && !to.c.Plain
-		n.happens(swarm.Event{Kind: swarm.Connected, Peer: a.id, Addr: addr, PeerID: to.key, Fast: fast})
-		to.happens(swarm.Event{Kind: swarm.Connected, Peer: b.id, Addr: w.address(n), PeerID: n.key, Fast: fast, Incoming: true})
+		n.happens(swarm.Event{Kind: swarm.Connected, Peer: a.id, Addr: addr, PeerID: to.key, Fast: fast, Extended: true})
+		to.happens(swarm.Event{Kind: swarm.Connected, Peer: b.id, Addr: w.address(n), PeerID: n.key, Fast: fast, Extended: true, Incoming: true})
 		if w.c.Break > 0 {
 			life := time.Duration(float64(w.c.Break) * -math.Log(1-w.rng.Float64()))
 			w.after(life, a.shut)

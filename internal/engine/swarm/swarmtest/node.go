@@ -78,7 +78,8 @@ func newNode(w *World, i int, c Node) *node {
 	n.disk = newDisk(w.c, have)
 	n.swarm = swarm.New(start.Add(c.Starts), swarm.Config{
 		Pieces: w.c.Pieces, PieceLength: w.c.PieceLength, Length: w.c.Length,
-		PeerID: n.key, Have: have.Clone(), Seed: w.rng.Uint64(), MaxPeers: c.MaxPeers,
+		PeerID: n.key, Port: n.addr.Port(), Client: "swarmtest",
+		Have: have.Clone(), Seed: w.rng.Uint64(), MaxPeers: c.MaxPeers,
 		DownloadLimit: c.Limit, Wanted: c.Wants, Sequential: c.Sequential,
 	})
 	return n

@@ -1,0 +1,65 @@
+package swarm
+
+import (
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// introduce says who we are and which extensions we take (BEP 10).
+func (s *Swarm) introduce(p *peer) {
+	h := wire.ExtendedHandshake{
+		Client: s.c.Client, Port: s.c.Port, Requests: maxRequests,
+		YourIP: p.addr.Addr(), UploadOnly: s.Complete(),
+	}
+	h.SetExtensions(wire.ExtUploadOnly)
+	s.send(p, wire.Extend(uint8(wire.ExtHandshake), h.Append(nil)))
+}
+
+// extendedBy follows an extended message. Those of extensions that are not
+// known here are ignored.
+func (s *Swarm) extendedBy(p *peer, m *wire.Message) {
+	if !p.extended {
+		return
+	}
+	var err error
+	switch e, content := m.Extension(); e {
+	case wire.ExtHandshake:
+		err = s.introducedBy(p, content)
+	case wire.ExtUploadOnly:
+		if p.ext.UploadOnly, err = wire.ParseUploadOnly(content); err == nil {
+			s.hasMore(p)
+		}
+	}
+	if err != nil {
+		s.close(p, ReasonExtension)
+	}
+}
+
+// introducedBy follows what a peer says of itself, which it may do several
+// times.
+func (s *Swarm) introducedBy(p *peer, content []byte) error {
+	if err := p.ext.Update(content); err != nil {
+		return err
+	}
+	if p.ext.Requests > 0 {
+		p.pipe.told(p.ext.Requests)
+	}
+	s.hasMore(p)
+	return nil
+}
+
+// wantsNothing says whether the peer will never be interested in us (BEP 21).
+func (p *peer) wantsNothing() bool { return p.pick.Complete() || p.ext.UploadOnly }
+
+// tellUploadOnly tells those who want to know when we want nothing more, or do
+// again (BEP 21).
+func (s *Swarm) tellUploadOnly() {
+	if s.busy.uploadOnly == s.Complete() {
+		return
+	}
+	s.busy.uploadOnly = s.Complete()
+	for _, p := range s.peers {
+		if id := p.ext.IDs[wire.ExtUploadOnly]; id != 0 {
+			s.send(p, wire.UploadOnly(id, s.Complete()))
+		}
+	}
+}
