@@ -181,12 +181,13 @@ type Volume struct {
 
 // Discovery adds ways to find peers.
 type Discovery struct {
-	// trackers are announce URLs, http:// or https://, that are asked besides
-	// those that the torrent names.
+	// trackers are announce URLs, http://, https:// or udp://, that are asked
+	// besides those that the torrent names. One that begins with udp:// has to
+	// name its port.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=2048
-	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",message="a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
+	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() in ['http', 'https'] || url(self).getScheme() == 'udp' && url(self).getPort().matches('^[1-9][0-9]{0,4}$') && int(url(self).getPort()) <= 65535)",message="a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
 	// +listType=set
 	// +optional
 	Trackers []string `json:"trackers,omitempty"`

@@ -80,7 +80,7 @@ func TestValidObjects(t *testing.T) {
 		"deep path with dots in it":  withVolume("{claimName: data, path: 'a b/..c/.d/e..', preallocate: true}"),
 		"path in another script":     withVolume("{claimName: data, path: 'данные/数据'}"),
 		"path of the greatest name":  withVolume("{claimName: data, path: '" + strings.Repeat("x", 255) + "'}"),
-		"trackers":                   with("discovery: {trackers: ['http://t.example:6969/announce', 'https://t.example/announce?x=1', 'http://[::1]:80/a']}"),
+		"trackers":                   with("discovery: {trackers: ['http://t.example:6969/announce', 'https://t.example/announce?x=1', 'http://[::1]:80/a', 'udp://t.example:6969', 'udp://[::1]:65535/announce?key=1']}"),
 		"peers":                      with("discovery: {peers: ['seeder.example.org:6881', '10.0.0.1:1', '[2001:db8::7]:65535', 'h:6881']}"),
 		"empty structs and lists":    with("discovery: {trackers: [], peers: []}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
 		"pinned hash":                with("verification: {infoHash: '" + hash40 + "'}"),
@@ -105,7 +105,7 @@ func TestValidObjects(t *testing.T) {
 // What the messages of several refusals have in common.
 const (
 	isURL     = "address must be an http:// or https:// URL of a .torrent file"
-	isTracker = "a tracker must be an http:// or https:// announce URL (udp:// is not supported yet)"
+	isTracker = "a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
 	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
 	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
@@ -146,7 +146,11 @@ var refused = map[string]struct{ spec, message string }{
 	"path of 1200 bytes":   {withVolume("{claimName: data, path: '" + strings.Repeat("数据/", 171) + "数'}"), isName},
 	"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
 	"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
-	"UDP tracker":          {with("discovery: {trackers: ['udp://t.example:6969/announce']}"), isTracker},
+	"UDP without port":     {with("discovery: {trackers: ['udp://t.example/announce']}"), isTracker},
+	"UDP with port 0":      {with("discovery: {trackers: ['udp://t.example:0/announce']}"), isTracker},
+	"UDP with port 65536":  {with("discovery: {trackers: ['udp://[::1]:65536']}"), isTracker},
+	"UDP without host":     {with("discovery: {trackers: ['udp://:6969/announce']}"), isTracker},
+	"WebSocket tracker":    {with("discovery: {trackers: ['wss://t.example:6969/announce']}"), isTracker},
 	"tracker without host": {with("discovery: {trackers: ['http://']}"), isTracker},
 	"not a tracker":        {with("discovery: {trackers: ['t.example']}"), isTracker},
 	"tracker twice":        {with("discovery: {trackers: ['http://t/a', 'http://t/a']}"), "Duplicate value"},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -189,12 +190,11 @@ func isFolder(name string) bool {
 
 func checkURL(s string, schemes ...string) error {
 	u, err := url.Parse(s)
-	if err == nil && u.Host != "" {
-		for _, scheme := range schemes {
-			if u.Scheme == scheme {
-				return nil
-			}
+	if err == nil && u.Hostname() != "" && slices.Contains(schemes, u.Scheme) {
+		if _, _, err := splitHostPort(u.Host); u.Scheme == "udp" && err != nil {
+			return errors.New("a udp:// URL needs a port, such as udp://tracker.example.org:6969/announce")
 		}
+		return nil
 	}
 	return fmt.Errorf("it must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
 }

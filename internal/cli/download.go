@@ -146,7 +146,7 @@ func (f *downloadFlags) check() error {
 		return errors.New("only one of --seed, --seed-ratio and --seed-time may be given")
 	}
 	for _, t := range f.trackers {
-		if err := checkURL(t, "http", "https"); err != nil {
+		if err := checkURL(t, "http", "https", "udp"); err != nil {
 			return fmt.Errorf("--tracker %s: %w", t, err)
 		}
 	}

@@ -117,7 +117,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.disk = disk.New(disk.Options{Pool: block.NewPool(cfg.AssemblyBytes)})
-	e.tracker = tracker.NewClient(e.http)
+	e.tracker = tracker.NewClient(e.http, cfg.Guard.Check)
 	return e, nil
 }
 
@@ -191,6 +191,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	if err == nil {
 		e.disk.Close()
 	}
+	e.tracker.Close()
 	e.http.CloseIdleConnections()
 	return err
 }

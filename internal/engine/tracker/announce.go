@@ -40,18 +40,10 @@ type Announce struct {
 	TrackerID string // As the tracker's last reply had it; "" for none.
 }
 
-// announceURL checks an announce URL and adds the parameters of a to the
-// query that it has already.
-func announceURL(raw string, a Announce) (*url.URL, error) {
-	u, err := parseURL(raw)
-	if err != nil {
-		return nil, err
-	}
-	q := strings.ReplaceAll(u.RawQuery, " ", "%20")
-	if q != "" && !strings.HasSuffix(q, "&") {
-		q += "&"
-	}
-	q += "info_hash=" + escape(a.InfoHash[:]) + "&peer_id=" + escape(a.PeerID[:]) +
+// announceURL returns the URL of an announce to an HTTP tracker: that of the
+// tracker, with the parameters of a.
+func announceURL(tracker *url.URL, a Announce) *url.URL {
+	q := "info_hash=" + escape(a.InfoHash[:]) + "&peer_id=" + escape(a.PeerID[:]) +
 		"&port=" + strconv.Itoa(a.Port) +
 		"&uploaded=" + strconv.FormatInt(a.Uploaded, 10) +
 		"&downloaded=" + strconv.FormatInt(a.Downloaded, 10) +
@@ -64,13 +56,22 @@ func announceURL(raw string, a Announce) (*url.URL, error) {
 	if a.TrackerID != "" {
 		q += "&trackerid=" + escape([]byte(a.TrackerID))
 	}
-	u.RawQuery = q
-	u.Fragment, u.RawFragment = "", ""
-	return u, nil
+	u := *tracker
+	u.RawQuery = withQuery(u.RawQuery, q)
+	return &u
 }
 
-// parseURL accepts http and https URLs with a host. Its errors say nothing of
-// the URL but its scheme.
+// withQuery adds parameters to the query that an announce URL has already.
+func withQuery(query, more string) string {
+	query = strings.ReplaceAll(query, " ", "%20")
+	if query != "" && !strings.HasSuffix(query, "&") {
+		query += "&"
+	}
+	return query + more
+}
+
+// parseURL accepts http, https and udp URLs with a host, and for udp with a
+// port. Its errors say nothing of the URL but its scheme.
 func parseURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrUnsupported, maxURL)
@@ -81,14 +82,19 @@ func parseURL(raw string) (*url.URL, error) {
 	}
 	switch u.Scheme {
 	case "http", "https":
-	case "udp", "ws", "wss":
-		return nil, fmt.Errorf("%w: %s trackers are not supported yet", ErrUnsupported, u.Scheme)
+	case "udp":
+		if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+			return nil, fmt.Errorf("%w: it names no port, as udp trackers must", ErrUnsupported)
+		}
+	case "ws", "wss":
+		return nil, fmt.Errorf("%w: %s trackers are not supported", ErrUnsupported, u.Scheme)
 	default:
-		return nil, fmt.Errorf("%w: only http and https trackers are supported", ErrUnsupported)
+		return nil, fmt.Errorf("%w: only http, https and udp trackers are supported", ErrUnsupported)
 	}
 	if u.Hostname() == "" {
 		return nil, fmt.Errorf("%w: it names no host", ErrUnsupported)
 	}
+	u.Fragment, u.RawFragment = "", ""
 	return u, nil
 }
 

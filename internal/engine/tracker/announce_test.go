@@ -15,15 +15,21 @@ func everyByte(b byte) (out [20]byte) {
 	return out
 }
 
+func mustAnnounceURL(t *testing.T, raw string, a Announce) *url.URL {
+	t.Helper()
+	u, err := parseURL(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	return announceURL(u, a)
+}
+
 func TestBEP3EveryParameterIsSent(t *testing.T) {
-	u, err := announceURL("http://tracker.example:8080/announce", Announce{
+	u := mustAnnounceURL(t, "http://tracker.example:8080/announce", Announce{
 		InfoHash: everyByte(0), PeerID: [20]byte([]byte("-TO0100-abcdefghijkl")), Port: 6881,
 		Stats: Stats{Uploaded: 1 << 40, Downloaded: 2, Left: 3},
 		Event: Started, NumWant: 80, Key: 0xbeef, TrackerID: "a&b=c",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	hash := everyByte(0)
 	want := map[string]string{
 		"info_hash": string(hash[:]), "peer_id": "-TO0100-abcdefghijkl", "port": "6881",
@@ -45,10 +51,7 @@ func TestBEP3EveryParameterIsSent(t *testing.T) {
 }
 
 func TestBEP3ARegularAnnounceHasNoEventAndNoTrackerID(t *testing.T) {
-	u, err := announceURL("http://t.example/", Announce{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := mustAnnounceURL(t, "http://t.example/", Announce{})
 	if q := u.Query(); q.Has("event") || q.Has("trackerid") {
 		t.Errorf("%s", u)
 	}
@@ -57,10 +60,7 @@ func TestBEP3ARegularAnnounceHasNoEventAndNoTrackerID(t *testing.T) {
 func TestEveryByteOfAHashSurvivesEscaping(t *testing.T) {
 	for b := range 256 {
 		hash := everyByte(byte(b))
-		u, err := announceURL("http://t.example/a", Announce{InfoHash: hash, PeerID: hash})
-		if err != nil {
-			t.Fatal(err)
-		}
+		u := mustAnnounceURL(t, "http://t.example/a", Announce{InfoHash: hash, PeerID: hash})
 		if q := u.Query(); q.Get("info_hash") != string(hash[:]) || q.Get("peer_id") != string(hash[:]) {
 			t.Fatalf("from byte %d on: %s", b, u.RawQuery)
 		}
@@ -82,11 +82,7 @@ func TestAQueryThatTheURLHasIsKeptAsItIs(t *testing.T) {
 		"http://t.example/announce?passkey=x#fragment": "passkey=x&info_hash=",
 		"http://t.example/announce?a b":                "a%20b&info_hash=",
 	} {
-		u, err := announceURL(in, Announce{})
-		if err != nil {
-			t.Errorf("%s: %v", in, err)
-			continue
-		}
+		u := mustAnnounceURL(t, in, Announce{})
 		if !strings.HasPrefix(u.RawQuery, want) || u.Fragment != "" {
 			t.Errorf("%s: the query is %s", in, u.RawQuery)
 		}
@@ -95,24 +91,27 @@ func TestAQueryThatTheURLHasIsKeptAsItIs(t *testing.T) {
 
 func TestURLsThatCanNotBeUsedAreRefusedWithoutNamingTheirSecrets(t *testing.T) {
 	for in, want := range map[string]string{
-		"udp://t.example:80/secretsecret":   "udp trackers are not supported yet",
-		"wss://t.example/secretsecret":      "wss trackers are not supported yet",
-		"ftp://t.example/secretsecret":      "only http and https",
-		"":                                  "only http and https",
-		"secretsecret":                      "only http and https",
+		"udp://t.example/secretsecret":      "it names no port",
+		"udp://t.example:0/secretsecret":    "it names no port",
+		"udp://t.example:65536/secret":      "it names no port",
+		"udp://:80/secretsecret":            "names no host",
+		"wss://t.example/secretsecret":      "wss trackers are not supported",
+		"ftp://t.example/secretsecret":      "only http, https and udp",
+		"":                                  "only http, https and udp",
+		"secretsecret":                      "only http, https and udp",
 		"http://":                           "names no host",
 		"http:///secretsecret":              "names no host",
 		"http://[::1/secretsecret":          "not a valid URL",
 		"http://t.example/secretsecret\x7f": "not a valid URL",
 		"http://t.example/" + strings.Repeat("a", maxURL): "more than",
 	} {
-		_, err := announceURL(in, Announce{})
+		_, err := parseURL(in)
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%.40s: %v", in, err)
 		}
 	}
 	longest := "http://t.example/" + strings.Repeat("a", maxURL-len("http://t.example/"))
-	if _, err := announceURL(longest, Announce{}); err != nil {
+	if _, err := parseURL(longest); err != nil {
 		t.Errorf("a URL at the limit: %v", err)
 	}
 }

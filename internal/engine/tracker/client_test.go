@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -25,11 +26,16 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return srv.URL + "/secretpasskey1/announce?auth=secretpasskey2"
 }
 
+// anywhere allows every address.
+func anywhere(netip.Addr) error { return nil }
+
 func newTestClient(t *testing.T) *Client {
 	t.Helper()
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	return NewClient(tr)
+	c := NewClient(tr, anywhere)
+	t.Cleanup(c.Close)
+	return c
 }
 
 func TestAnnounceReadsAReply(t *testing.T) {

@@ -44,9 +44,17 @@ func newRegistry(seed uint64, expiry time.Duration) *registry {
 	return &registry{rand: rand.New(rand.NewPCG(seed, 0)), expiry: expiry, torrents: map[[20]byte]*roster{}}
 }
 
+// reach says of which families a client is told peers.
+type reach bool
+
+const (
+	bothKinds reach = false
+	ownFamily reach = true // That of the client's own address.
+)
+
 // announce takes note of one announce and returns up to want peers for its
 // sender, who is at addr. full says that there was no room to remember it.
-func (g *registry) announce(now time.Time, a Announce, addr netip.AddrPort, want int) (found []*member, t tally, full bool) {
+func (g *registry) announce(now time.Time, a Announce, addr netip.AddrPort, want int, only reach) (found []*member, t tally, full bool) {
 	g.sweep(now)
 	r := g.torrents[a.InfoHash]
 	if r == nil {
@@ -74,16 +82,19 @@ func (g *registry) announce(now time.Time, a Announce, addr netip.AddrPort, want
 	if !full {
 		g.add(r, &member{id: a.PeerID, addr: addr, seed: a.Left == 0, heard: now})
 	}
-	return g.choose(r, a, want), r.tally(), full
+	useful := func(m *member) bool {
+		return m.id != a.PeerID && (a.Left > 0 || !m.seed) && // Seeds are of no use to a seed.
+			(only == bothKinds || m.addr.Addr().Is4() == addr.Addr().Is4())
+	}
+	return g.choose(r, useful, want), r.tally(), full
 }
 
-// choose returns up to want members at random, without the one that asks;
-// seeds are of no use to a seed.
-func (g *registry) choose(r *roster, a Announce, want int) []*member {
+// choose returns up to want useful members at random.
+func (g *registry) choose(r *roster, useful func(*member) bool, want int) []*member {
 	var found []*member
 	for i := 0; i < len(r.members) && len(found) < want; i++ {
 		r.swap(i, i+g.rand.IntN(len(r.members)-i))
-		if m := r.members[i]; m.id != a.PeerID && (a.Left > 0 || !m.seed) {
+		if m := r.members[i]; useful(m) {
 			found = append(found, m)
 		}
 	}

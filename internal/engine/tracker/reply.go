@@ -33,6 +33,9 @@ type FailureError struct {
 // Error says that the tracker refused, and why.
 func (e *FailureError) Error() string { return "the tracker refused: " + e.Reason }
 
+// noReason stands for the reason of a refusal that has none.
+const noReason = "it gave no reason"
+
 // errNotReply is the error about a reply that is not one of a tracker.
 var errNotReply = errors.New("the answer is not that of a tracker")
 
@@ -62,7 +65,7 @@ func parseReply(body []byte) (Reply, error) {
 		Seeds:   count(fields["complete"]),
 		Peers:   count(fields["incomplete"]),
 	}
-	r.Interval, r.MinInterval = intervals(fields["interval"], fields["min interval"])
+	r.Interval, r.MinInterval = intervals(number(fields["interval"]), number(fields["min interval"]))
 	if id, ok := fields["tracker id"].Bytes(); ok && len(id) <= maxTrackerID {
 		r.TrackerID = string(id)
 	}
@@ -76,7 +79,7 @@ func parseReply(body []byte) (Reply, error) {
 func refusal(reason, retry bencode.Value) *FailureError {
 	e := &FailureError{Reason: text(reason)}
 	if e.Reason == "" {
-		e.Reason = "it gave no reason"
+		e.Reason = noReason
 	}
 	if word, ok := retry.Bytes(); ok && string(word) == "never" {
 		e.Never = true
@@ -87,16 +90,17 @@ func refusal(reason, retry bencode.Value) *FailureError {
 	return e
 }
 
-// intervals moves what a tracker wishes into bounds: shortest ≤ minimum ≤
-// interval ≤ longest.
-func intervals(interval, minimum bencode.Value) (every, atLeast time.Duration) {
+// intervals moves what a tracker wishes, in seconds, into bounds: shortest ≤
+// minimum ≤ interval ≤ longest. What it does not name, or names as zero or
+// less, is the default.
+func intervals(interval, minimum int64) (every, atLeast time.Duration) {
 	every = defaultInterval
-	if n, ok := interval.Int(); ok && n > 0 {
-		every = max(shortest, times(n, time.Second))
+	if interval > 0 {
+		every = max(shortest, times(interval, time.Second))
 	}
 	atLeast = defaultMinimum
-	if n, ok := minimum.Int(); ok && n > 0 {
-		atLeast = max(shortest, times(n, time.Second))
+	if minimum > 0 {
+		atLeast = max(shortest, times(minimum, time.Second))
 		every = max(every, atLeast)
 	}
 	return every, min(atLeast, every)
@@ -110,6 +114,15 @@ func times(n int64, unit time.Duration) time.Duration {
 func text(v bencode.Value) string {
 	b, _ := v.Bytes()
 	return clean(string(b[:min(len(b), maxText+1)]))
+}
+
+// number reads a number; what is none is zero.
+func number(v bencode.Value) int64 {
+	n, ok := v.Int()
+	if !ok {
+		return 0
+	}
+	return n
 }
 
 func count(v bencode.Value) int {
@@ -177,12 +190,17 @@ func compact(out []netip.AddrPort, v bencode.Value, size int) ([]netip.AddrPort,
 		return nil, fmt.Errorf("%w: a compact list of peers has %d bytes, not a multiple of %d", errNotReply, len(b), size+2)
 	}
 	for ; len(b) > 0 && len(out) < maxPeers; b = b[size+2:] {
-		ip, _ := netip.AddrFromSlice(b[:size])
-		if a := netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(b[size:])); usable(a) {
+		if a := compactAddr(b, size); usable(a) {
 			out = append(out, a)
 		}
 	}
 	return out, nil
+}
+
+// compactAddr reads an address of size bytes, 4 or 16, and the two of a port.
+func compactAddr(b []byte, size int) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(b[:size])
+	return netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(b[size:]))
 }
 
 // usable says whether a may be the address of a peer.

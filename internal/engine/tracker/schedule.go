@@ -9,6 +9,10 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
+// errSilent is matched by the failure of an announce to a UDP tracker of which
+// nothing came back.
+var errSilent = errors.New("the tracker did not answer")
+
 // schedule decides which trackers of one torrent are asked when, and what
 // event each is told. It is pure: it reads no clock, its randomness comes from
 // a seed, and it belongs to one goroutine.
@@ -47,8 +51,9 @@ type endpoint struct {
 	next      time.Time // When it is to be asked next; zero is at once.
 	floor     time.Time // Before which it is not asked, whatever peers are needed.
 	lastError string    // "" after an answer.
-	seeds     int
+	seeds     int       // As its replies or else a scrape said last; -1 is not known.
 	peers     int
+	mute      bool // Scraping it is of no use.
 }
 
 // attempt is an announce to be made now. Its outcome is given back to
@@ -202,8 +207,9 @@ func (s *schedule) event(e *endpoint) Event {
 	return None
 }
 
-// answered takes note of a reply to an attempt.
-func (s *schedule) answered(now time.Time, a attempt, r Reply) {
+// answered takes note of a reply to an attempt. It says whether the tracker is
+// to be scraped for the numbers that the reply does not give.
+func (s *schedule) answered(now time.Time, a attempt, r Reply) (scrape bool) {
 	s.parallel--
 	a.tier.busy = false
 	e := a.endpoint
@@ -213,10 +219,28 @@ func (s *schedule) answered(now time.Time, a attempt, r Reply) {
 	if r.TrackerID != "" {
 		e.id = r.TrackerID
 	}
-	e.seeds, e.peers = r.Seeds, r.Peers
+	e.told(r.Seeds, r.Peers)
 	e.next, e.floor = now.Add(r.Interval), now.Add(r.MinInterval)
 	i := slices.Index(a.tier.endpoints, e)
 	a.tier.endpoints = slices.Insert(slices.Delete(a.tier.endpoints, i, i+1), 0, e)
+	return (r.Seeds < 0 || r.Peers < 0) && !e.mute
+}
+
+// told takes note of the numbers that a tracker gives.
+func (e *endpoint) told(seeds, peers int) {
+	if seeds >= 0 {
+		e.seeds = seeds
+	}
+	if peers >= 0 {
+		e.peers = peers
+	}
+}
+
+// scraped takes note of the outcome of a scrape. A tracker whose scrape does
+// not tell what is missing is not scraped again.
+func (e *endpoint) scraped(seeds, peers int, err error) {
+	e.mute = err != nil || seeds < 0 && peers < 0
+	e.told(seeds, peers)
 }
 
 // failed takes note that an attempt failed. err is fit to be shown.
@@ -234,6 +258,9 @@ func (s *schedule) failed(now time.Time, a attempt, err error) {
 	e.failures++
 	e.lastError = err.Error()
 	wait := s.backoff(e.failures)
+	if errors.Is(err, errSilent) {
+		wait = retransmission(e.failures) - answerTime // That has passed.
+	}
 	var refused *FailureError
 	if errors.As(err, &refused) {
 		e.dead = refused.Never
@@ -250,6 +277,12 @@ func (s *schedule) backoff(failures int) time.Duration {
 		d = min(d, backoffFirst<<(failures-1))
 	}
 	return d*3/4 + time.Duration(s.rand.Int64N(int64(d/2)))
+}
+
+// retransmission returns how long after a packet that was not answered it is
+// sent again, after so many failures (BEP 15, "Time outs").
+func retransmission(failures int) time.Duration {
+	return retransmitFirst << min(failures-1, retransmitMost)
 }
 
 // needPeers brings announces forward as far as the trackers' minimum

@@ -3,6 +3,7 @@ package tracker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,9 @@ import (
 //
 //	new [private] [seed=N]       with a tier a line
 //	due                          begins what is due; says what is begun, and when to wake
-//	answer URL [every=] [min=] [id=]
-//	fail URL [text=] [retry=] [never]
+//	answer URL [every=] [min=] [id=] [unknown]
+//	scraped URL SEEDS PEERS | scraped URL fails
+//	fail URL [text=] [retry=] [never] [silent]
 //	pass DURATION
 //	need | completed | goodbyes | status
 //	extra URL...
@@ -52,6 +54,8 @@ func (sc *script) run(t *testing.T, d *datadriven.TestData) string {
 		return sc.answer(t, d)
 	case "fail":
 		sc.fail(t, d)
+	case "scraped":
+		sc.scraped(t, d)
 	case "pass":
 		wait, err := time.ParseDuration(d.CmdArgs[0].Key)
 		if err != nil {
@@ -108,6 +112,9 @@ func (sc *script) answer(t *testing.T, d *datadriven.TestData) string {
 	d.MaybeScanArgs(t, "min", &least)
 	d.MaybeScanArgs(t, "id", &id)
 	r := Reply{TrackerID: id, Seeds: 1, Peers: 2}
+	if d.HasArg("unknown") {
+		r.Seeds, r.Peers = -1, -1
+	}
 	var err1, err2 error
 	r.Interval, err1 = time.ParseDuration(every)
 	r.MinInterval, err2 = time.ParseDuration(least)
@@ -115,11 +122,36 @@ func (sc *script) answer(t *testing.T, d *datadriven.TestData) string {
 		d.Fatalf(t, "%v", err)
 	}
 	a := sc.take(t, d)
-	sc.s.answered(sc.now, a, r)
-	if a.endpoint.id != "" {
-		return "tracker id is now " + a.endpoint.id + "\n"
+	out := ""
+	if sc.s.answered(sc.now, a, r) {
+		out = "to be scraped\n"
 	}
-	return ""
+	if a.endpoint.id != "" {
+		out += "tracker id is now " + a.endpoint.id + "\n"
+	}
+	return out
+}
+
+func (sc *script) scraped(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
+	for _, list := range sc.s.lists {
+		for _, tier := range list {
+			for _, e := range tier.endpoints {
+				switch {
+				case e.url != d.CmdArgs[0].Key:
+				case d.HasArg("fails"):
+					e.scraped(-1, -1, errNotReply)
+				default:
+					seeds, err1 := strconv.Atoi(d.CmdArgs[1].Key)
+					peers, err2 := strconv.Atoi(d.CmdArgs[2].Key)
+					if err := errors.Join(err1, err2); err != nil {
+						d.Fatalf(t, "%v", err)
+					}
+					e.scraped(seeds, peers, nil)
+				}
+			}
+		}
+	}
 }
 
 func (sc *script) fail(t *testing.T, d *datadriven.TestData) {
@@ -134,6 +166,9 @@ func (sc *script) fail(t *testing.T, d *datadriven.TestData) {
 			d.Fatalf(t, "%v", parseErr)
 		}
 		err = &FailureError{Reason: text, RetryIn: wait, Never: d.HasArg("never")}
+	}
+	if d.HasArg("silent") {
+		err = errSilent
 	}
 	sc.s.failed(sc.now, sc.take(t, d), err)
 }

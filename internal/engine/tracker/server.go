@@ -15,12 +15,13 @@ import (
 )
 
 // Server is a tracker: an [http.Handler] that answers /announce and /scrape
-// (BEP 3, 7, 23, 48) from memory. It serves every torrent that is announced to
+// (BEP 3, 7, 23, 48) from memory, and [Server.ServeUDP] does the same. It serves every torrent that is announced to
 // it. Peers are at the address from which they connect, whatever they say, and
 // are forgotten when they have missed two announces.
 type Server struct {
 	interval time.Duration
 	now      func() time.Time
+	key      [32]byte // Of the connection IDs of clients over UDP.
 
 	mu       sync.Mutex // Guards registry.
 	registry *registry
@@ -35,10 +36,12 @@ func NewServer(interval time.Duration, now func() time.Time) *Server {
 	}
 	var seed [8]byte
 	rand.Read(seed[:])
-	return &Server{
+	s := &Server{
 		interval: interval, now: now,
 		registry: newRegistry(binary.BigEndian.Uint64(seed[:]), 2*interval+interval/4),
 	}
+	rand.Read(s.key[:])
+	return s
 }
 
 // ServeHTTP answers an announce or a scrape.
@@ -87,7 +90,7 @@ func (s *Server) announce(r *http.Request) (map[string]any, error) {
 	addr := netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), uint16(a.Port))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, t, full := s.registry.announce(s.now(), a, addr, a.NumWant)
+	found, t, full := s.registry.announce(s.now(), a, addr, a.NumWant, bothKinds)
 	reply := map[string]any{
 		"interval":     int64(max(time.Second, s.interval) / time.Second),
 		"min interval": int64(max(time.Second, s.interval/2) / time.Second),

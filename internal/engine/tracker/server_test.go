@@ -261,19 +261,19 @@ func TestTheMemoryOfAServerIsBounded(t *testing.T) {
 	hash := func(n int) (h [20]byte) { binary.BigEndian.PutUint64(h[:], uint64(n)); return h }
 	for port := range serverAddrPeers + 1 {
 		a := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), uint16(port+1))
-		if _, _, full := g.announce(now, Announce{PeerID: hash(port)}, a, 0); full != (port == serverAddrPeers) {
+		if _, _, full := g.announce(now, Announce{PeerID: hash(port)}, a, 0, bothKinds); full != (port == serverAddrPeers) {
 			t.Fatalf("peer %d of one address: full is %v", port+1, full)
 		}
 	}
 	for n := serverAddrPeers; n <= serverTorrentPeers; n++ {
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, byte(n >> 16), byte(n >> 8), byte(n)}), 1)
-		if _, _, full := g.announce(now, Announce{PeerID: hash(n)}, a, 0); full != (n == serverTorrentPeers) {
+		if _, _, full := g.announce(now, Announce{PeerID: hash(n)}, a, 0, bothKinds); full != (n == serverTorrentPeers) {
 			t.Fatalf("peer %d of one torrent: full is %v", n+1, full)
 		}
 	}
 	peer := netip.MustParseAddrPort("12.0.0.1:1")
 	for n := 1; n <= serverTorrents; n++ {
-		if _, _, full := g.announce(now, Announce{InfoHash: hash(n)}, peer, 0); full != (n == serverTorrents) {
+		if _, _, full := g.announce(now, Announce{InfoHash: hash(n)}, peer, 0, bothKinds); full != (n == serverTorrents) {
 			t.Fatalf("torrent %d: full is %v", n+1, full)
 		}
 	}
@@ -284,7 +284,7 @@ func TestTheMemoryOfAServerIsBounded(t *testing.T) {
 	g.peers = serverPeers - 1
 	for i, want := range []bool{false, true} {
 		a := netip.AddrPortFrom(peer.Addr(), uint16(i+1))
-		if _, _, full := g.announce(now, Announce{}, a, 0); full != want {
+		if _, _, full := g.announce(now, Announce{}, a, 0, bothKinds); full != want {
 			t.Errorf("peer %d beside the limit of all: full is %v", i, full)
 		}
 	}

@@ -39,11 +39,12 @@ type SessionConfig struct {
 type Session struct {
 	cfg    SessionConfig
 	key    uint32
-	cancel context.CancelFunc // Ends run and the announces under way.
+	cancel context.CancelFunc // Ends run, and the announces and scrapes under way.
 	done   chan struct{}      // Closed when run has ended.
 	status atomic.Pointer[[]download.Tracker]
 	stop   sync.Once
-	flying sync.WaitGroup // Announces under way.
+	flying sync.WaitGroup // Announces and scrapes under way.
+	counts chan counted   // What scrapes have told.
 
 	// The schedule, and until when it is not to hear again that peers are
 	// needed: run's own until done is closed, then Stop's.
@@ -68,6 +69,13 @@ type outcome struct {
 	err   error
 }
 
+// counted is how a scrape ended.
+type counted struct {
+	*endpoint
+	seeds, peers int
+	err          error
+}
+
 // Start begins to announce a torrent. [Session.Stop] ends it.
 func Start(cfg SessionConfig) *Session {
 	if cfg.Logger == nil {
@@ -78,7 +86,7 @@ func Start(cfg SessionConfig) *Session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Session{
 		cfg: cfg, key: binary.BigEndian.Uint32(random[8:]),
-		cancel: cancel, done: make(chan struct{}), poked: make(chan struct{}, 1),
+		cancel: cancel, done: make(chan struct{}), poked: make(chan struct{}, 1), counts: make(chan counted),
 		schedule: newSchedule(cfg.Tiers, cfg.Private, binary.BigEndian.Uint64(random[:])),
 	}
 	s.schedule.setExtra(cfg.Extra)
@@ -172,6 +180,8 @@ func (s *Session) run(ctx context.Context) {
 			s.grant(ctx, time.Now())
 		case o := <-outcomes:
 			s.note(ctx, o)
+		case c := <-s.counts:
+			c.scraped(c.seeds, c.peers, c.err)
 		}
 	}
 }
@@ -208,7 +218,9 @@ func (s *Session) note(ctx context.Context, o outcome) {
 		}
 		return
 	}
-	s.schedule.answered(time.Now(), o.attempt, o.reply)
+	if s.schedule.answered(time.Now(), o.attempt, o.reply) {
+		s.scrape(ctx, o.endpoint)
+	}
 	log.Debug("a tracker answered", "event", o.event, "addresses", len(o.reply.Addrs), "interval", o.reply.Interval)
 	if o.reply.Warning != "" {
 		log.Warn("a tracker warns", "warning", o.reply.Warning)
@@ -216,6 +228,17 @@ func (s *Session) note(ctx context.Context, o outcome) {
 	if len(o.reply.Addrs) > 0 {
 		s.cfg.Found(o.reply.Addrs)
 	}
+}
+
+// scrape asks a tracker for the numbers that its reply did not give.
+func (s *Session) scrape(ctx context.Context, e *endpoint) {
+	s.flying.Go(func() {
+		seeds, peers, err := s.cfg.Client.Scrape(ctx, e.url, s.cfg.InfoHash)
+		select {
+		case s.counts <- counted{e, seeds, peers, err}:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // part says goodbye to trackers, to all of them at once. Who has not heard yet

@@ -54,7 +54,7 @@ func (f *fakeTrackers) take() []string {
 // startSession starts a session with trackers that answer by reply.
 func startSession(cfg SessionConfig, reply func(string, url.Values) (string, error)) (*Session, *fakeTrackers) {
 	f := &fakeTrackers{began: time.Now(), reply: reply}
-	cfg.Client = NewClient(f)
+	cfg.Client = NewClient(f, anywhere)
 	if cfg.Stats == nil {
 		cfg.Stats = func() Stats { return Stats{Left: 7} }
 	}
@@ -164,10 +164,10 @@ func TestTrackersOfTheUserMayChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f := startSession(SessionConfig{Extra: []string{"http://a.example/"}}, always("d8:intervali1800ee"))
 		synctest.Wait()
-		s.SetExtra([]string{"http://b.example/", "udp://c.example/"})
+		s.SetExtra([]string{"http://b.example/", "wss://c.example/"})
 		synctest.Wait()
 		expect(t, f.take(), "0s a.example started left=7", "0s a.example stopped left=7", "0s b.example started left=7")
-		if st := s.Status(); len(st) != 2 || st[0].URL != "http://b.example" || !strings.Contains(st[1].LastError, "not supported yet") {
+		if st := s.Status(); len(st) != 2 || st[0].URL != "http://b.example" || !strings.Contains(st[1].LastError, "not supported") {
 			t.Errorf("status %+v", st)
 		}
 		s.Stop(t.Context())
