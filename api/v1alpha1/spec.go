@@ -187,7 +187,7 @@ type Discovery struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=2048
-	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() in ['http', 'https'] || url(self).getScheme() == 'udp' && url(self).getPort().matches('^[1-9][0-9]{0,4}$') && int(url(self).getPort()) <= 65535)",message="a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
+	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() in ['http', 'https'] || url(self).getScheme() == 'udp' && !(url(self).getPort() in ['', '0']))",message="a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
 	// +listType=set
 	// +optional
 	Trackers []string `json:"trackers,omitempty"`

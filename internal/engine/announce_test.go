@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 )
 
 // ledger is a tracker that knows nobody and writes down what it is told.
@@ -126,4 +128,44 @@ func TestEachAnnouncedSessionCountsByItselfAndCompletesOnce(t *testing.T) {
 	heard(t, tor)
 	stop(t, tor)
 	l.await(t, append(second, "stopped left=0 downloaded=0")...)
+}
+
+// newUDPTracker runs our tracker over UDP on loopback and returns its announce
+// URL.
+func newUDPTracker(t *testing.T) string {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- tracker.NewServer(time.Second, nil).ServeUDP(conn) }()
+	t.Cleanup(func() {
+		conn.Close()
+		<-ended
+	})
+	return fmt.Sprintf("udp://%s/announce", conn.LocalAddr())
+}
+
+func TestPeersFindEachOtherByAUDPTracker(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 16<<10, newUDPTracker(t))
+	from, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: filepath.Dir(root), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, from, "seeding", is(download.StateSeeding))
+	heard(t, from)
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: t.TempDir(), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := await(t, tor, "completion", is(download.StateSeeding))
+	if tr := p.Trackers[0]; tr.Seeds < 1 || tr.LastError != "" {
+		t.Errorf("the tracker is %+v", tr)
+	}
+	// It is told that one has completed, and at the end that both are gone.
+	await(t, tor, "two seeds", func(p *download.Progress) bool { return p.Trackers[0].Seeds == 2 })
+	stop(t, tor)
+	await(t, from, "one seed", func(p *download.Progress) bool { return p.Trackers[0].Seeds == 1 && p.Trackers[0].Peers == 0 })
 }

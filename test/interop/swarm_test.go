@@ -29,7 +29,8 @@ func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 	from := t.TempDir()
 	c.write(t, from)
 	torrent := filepath.Join(t.TempDir(), "dataset.torrent")
-	createTorrent(t, torrent, filepath.Join(from, c.name), 256<<10, startTracker(ctx, t))
+	announce, _ := startTracker(ctx, t)
+	createTorrent(t, torrent, filepath.Join(from, c.name), 256<<10, announce)
 	seed := startDownload(t, "seed", torrent, from, "--seed", "--limit-up", "4MiB")
 	awaitState(ctx, t, seed, download.StateSeeding)
 	var dirs []string
@@ -60,17 +61,21 @@ func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 	}
 }
 
-// startTracker starts torrent-operator's tracker and returns its announce URL.
-func startTracker(ctx context.Context, t *testing.T) (announce string) {
+// startTracker starts torrent-operator's tracker and returns its announce URLs.
+func startTracker(ctx context.Context, t *testing.T) (overHTTP, overUDP string) {
 	t.Helper()
 	tracker := ours(t, "tracker", "tracker", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	if err := await(ctx, "the tracker to listen", func() (bool, error) {
-		announce = string(tracker.tail(1000))
-		return strings.HasSuffix(announce, "/announce"), nil
+		urls := strings.Fields(string(tracker.tail(1000)))
+		if len(urls) != 2 || !strings.HasSuffix(urls[1], "/announce") {
+			return false, nil
+		}
+		overHTTP, overUDP = urls[0], urls[1]
+		return true, nil
 	}, tracker); err != nil {
 		t.Fatal(err)
 	}
-	return announce
+	return overHTTP, overUDP
 }
 
 // awaitState waits until a torrent-operator has come to a state.

@@ -165,9 +165,9 @@ func TestBEP15AConnectionIDIsUsedForAMinute(t *testing.T) {
 		if _, _, err := c.Scrape(t.Context(), "udp://t.example:80", [20]byte{}); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(connectionLife - 1)
+		time.Sleep(connectionLife - time.Nanosecond)
 		ask()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask()
 		inOrder(t, a.take(), "0 connect", "0 announce", "0 announce", "0 scrape", "60 announce", "60 connect", "60 announce")
 		if a.opened != 1 {

@@ -121,26 +121,31 @@ func (d *datagrams) announce(ctx context.Context, u *url.URL, a Announce) (Reply
 	}
 }
 
-// bothFamilies makes one reply of two. One answer is enough; of two errors the
-// one is told that says more.
+// bothFamilies makes one outcome of two. One answer is enough; of two errors
+// the one is told that says more.
 func bothFamilies(r, o Reply, rErr, oErr error) (Reply, error) {
 	var refused *FailureError
 	switch {
-	case rErr != nil && oErr != nil:
-		if errors.As(oErr, &refused) || errors.Is(oErr, errSilent) && !errors.As(rErr, &refused) {
-			return Reply{}, oErr
-		}
-		return Reply{}, rErr
-	case oErr != nil:
+	case rErr == nil && oErr == nil:
+		return together(r, o), nil
+	case rErr == nil:
 		return r, nil
-	case rErr != nil:
+	case oErr == nil:
 		return o, nil
+	case errors.As(oErr, &refused) || errors.Is(oErr, errSilent) && !errors.As(rErr, &refused):
+		return Reply{}, oErr
+	default:
+		return Reply{}, rErr
 	}
+}
+
+// together makes one reply of two of the same tracker.
+func together(r, o Reply) Reply {
 	r.Interval, r.MinInterval = max(r.Interval, o.Interval), max(r.MinInterval, o.MinInterval)
 	r.Seeds, r.Peers = max(r.Seeds, o.Seeds), max(r.Peers, o.Peers)
 	r.Addrs = append(r.Addrs, o.Addrs...)
 	r.Addrs = r.Addrs[:min(len(r.Addrs), maxPeers)]
-	return r, nil
+	return r
 }
 
 // scrape asks for the numbers of one torrent.

@@ -42,7 +42,7 @@ func serveUDP(t *testing.T, conn *net.UDPConn, answer func(r packetRequest, b []
 				t.Errorf("no request: %x", b[:n])
 			}
 			for _, p := range answer(r, b[:n], from.Addr().Unmap().Is6()) {
-				if _, err := conn.WriteToUDPAddrPort(p, from); err != nil {
+				if _, err := conn.WriteToUDPAddrPort(p, from); err != nil && !errors.Is(err, net.ErrClosed) {
 					t.Error(err)
 				}
 			}
