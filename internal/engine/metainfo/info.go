@@ -25,8 +25,9 @@ type Info struct {
 	Private     bool   // Peers come from the torrent's trackers only (BEP 27).
 	Source      string // Where it was published; part of the info hash.
 
-	hashes  []byte // One SHA-1 after another: a view of the metainfo's bytes.
-	padding int64  // Bytes of files that are padding.
+	hashes  []byte           // One SHA-1 after another: a view of the metainfo's bytes.
+	padding int64            // Bytes of files that are padding.
+	named   map[int][]string // What files are called in the torrent, where that is not their path. See [Info.Names].
 }
 
 // File is one file of a torrent.
@@ -111,7 +112,7 @@ func parseInfo(v bencode.Value, hash Hash) (*Info, error) {
 	info := &Info{
 		Name: topName(name, hash), PieceLength: pieceLength, Private: private != 0, Source: text(f.source), hashes: hashes,
 	}
-	if err := info.readFiles(f); err != nil {
+	if err := info.readFiles(f, string(name)); err != nil {
 		return nil, err
 	}
 	return info, info.checkCount()
@@ -134,8 +135,9 @@ func (f infoFields) checkVersion() error {
 	return nil
 }
 
-// readFiles reads the one file, or the list of files.
-func (i *Info) readFiles(f infoFields) error {
+// readFiles reads the one file, or the list of files. The torrent calls itself
+// name.
+func (i *Info) readFiles(f infoFields, name string) error {
 	single, multiple := f.length.Kind() != bencode.Absent, f.files.Kind() != bencode.Absent
 	switch {
 	case single && multiple:
@@ -149,13 +151,14 @@ func (i *Info) readFiles(f infoFields) error {
 		}
 		i.Length = length
 		i.Files = []File{{Path: i.Name, Length: length, Executable: hasAttr(f.attr, 'x')}}
+		i.keepNames(0, []string{name})
 		return nil
 	case f.files.Kind() != bencode.List:
 		return wrongKind("info.files", f.files, bencode.List)
 	}
 	names, n := newNamer(i.Name), 0
 	for v := range f.files.Items() {
-		if err := i.readFile(v, names); err != nil {
+		if err := i.readFile(v, names, name); err != nil {
 			return within(fmt.Sprintf("info.files[%d]", n), err)
 		}
 		n++
@@ -168,7 +171,7 @@ func (i *Info) readFiles(f infoFields) error {
 
 // readFile reads one entry of the list of files. Keys in its errors begin at
 // the entry.
-func (i *Info) readFile(v bencode.Value, names *namer) error {
+func (i *Info) readFile(v bencode.Value, names *namer, top string) error {
 	if v.Kind() != bencode.Dict {
 		return wrongKind("", v, bencode.Dict)
 	}
@@ -202,12 +205,14 @@ func (i *Info) readFile(v bencode.Value, names *namer) error {
 	if path = preferred(pathUTF8, path, bencode.List); path.Kind() != bencode.List {
 		return wrongKind(".path", path, bencode.List)
 	}
+	called := []string{top}
 	var parts []string
 	for part := range path.Items() {
 		b, ok := part.Bytes()
 		if !ok {
 			return invalid(".path", "must hold strings and holds %s", part.Kind())
 		}
+		called = append(called, string(b))
 		parts = append(parts, safeName(b))
 	}
 	if len(parts) == 0 {
@@ -218,6 +223,7 @@ func (i *Info) readFile(v bencode.Value, names *namer) error {
 		return invalid(".path", "%v", err)
 	}
 	i.add(File{Path: place, Length: n, Executable: hasAttr(attr, 'x')})
+	i.keepNames(len(i.Files)-1, called)
 	return nil
 }
 

@@ -21,6 +21,28 @@ const (
 
 var errTooMany = fmt.Errorf("there are more than %d files and folders", maxNames)
 
+// Names returns what the folders of a file and the file itself are called in the
+// torrent, the torrent's own name first: what the file is called where it comes
+// from. These are a stranger's bytes, any of them, and not fit to be opened; that
+// is what File.Path is for.
+func (i *Info) Names(file int) []string {
+	if names, ok := i.named[file]; ok {
+		return names
+	}
+	return strings.Split(i.Files[file].Path, "/")
+}
+
+// keepNames remembers what a file is called where its path does not tell.
+func (i *Info) keepNames(file int, names []string) {
+	if strings.Join(names, "/") == i.Files[file].Path {
+		return
+	}
+	if i.named == nil {
+		i.named = map[int][]string{}
+	}
+	i.named[file] = names
+}
+
 // safeName makes one component of a path safe, whatever a stranger put there.
 // It returns "" for a component that means nothing or leads elsewhere ("",
 // "." and ".."), to be left out. Separators, control characters and what is

@@ -159,3 +159,23 @@ func TestFilesAndFoldersHaveAnEnd(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestNamesAreThoseThatTheTorrentGives(t *testing.T) {
+	info := multiple([]string{"plain", "f"}, []string{"a\x00b", "..", "c/d"}, []string{"Same"}, []string{"same"}, []string{"\xff"})
+	info["name"] = "top:\n"
+	m := mustParse(t, torrent(t, info))
+	for k, want := range [][]string{
+		{"top:\n", "plain", "f"}, {"top:\n", "a\x00b", "..", "c/d"}, {"top:\n", "Same"}, {"top:\n", "same"}, {"top:\n", "\xff"},
+	} {
+		if d := cmp.Diff(want, m.Info.Names(k)); d != "" {
+			t.Errorf("file %d: %s", k, d)
+		}
+	}
+	if got := mustParse(t, torrent(t, single(dict{"name": "../x"}))).Info.Names(0); len(got) != 1 || got[0] != "../x" {
+		t.Errorf("the only file is %q", got)
+	}
+	plain := mustParse(t, torrent(t, multiple([]string{"a", "b"}))).Info
+	if got := plain.Names(0); plain.named != nil || strings.Join(got, "/") != "one/a/b" {
+		t.Errorf("%q, and %v is kept", got, plain.named)
+	}
+}
