@@ -1,0 +1,149 @@
+package webseed
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+func TestAFailingServerIsTriedLessAndLessOften(t *testing.T) {
+	p := newPayload(t, file{"a", 100_000}, file{"b", 100_000})
+	s := p.seed(t, "http://h/")
+	fail := &Error{kind: failed}
+	for k, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600} {
+		if got := s.After(fail); got != want*time.Second {
+			t.Errorf("after failure %d: %v, want %d s", k+1, got, want)
+		}
+	}
+	s.came()
+	if got := s.After(fail); got != firstWait {
+		t.Errorf("after it has worked: %v", got)
+	}
+	if got := s.After(context.Canceled); got != 2*firstWait {
+		t.Errorf("after any other error: %v", got)
+	}
+	if got := s.After(&Error{kind: failed, least: time.Hour}); got != time.Hour {
+		t.Errorf("as long as the server asks for: %v", got)
+	}
+	for range 100 {
+		s.After(fail)
+	}
+	if got := s.After(fail); got != lastWait {
+		t.Errorf("in the end: %v", got)
+	}
+}
+
+func TestRetryAfterIsKeptToWithinBounds(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "120": 2 * time.Minute, " 7 ": 7 * time.Second, "-5": 0, "x": 0, "1.5": 0,
+		"3599": time.Hour - time.Second, "3600": time.Hour, "3601": time.Hour, "99999999999999999999": 0, "9223372036854775807": time.Hour,
+		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(-time.Minute).Format(http.TimeFormat): 0,
+		now.Add(24 * time.Hour).Format(http.TimeFormat): time.Hour,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+	p := newPayload(t, file{"a", 100_000})
+	web := p.serve(t, answering(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "77")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	s := p.seed(t, web.URL)
+	if got := s.After(newWorld(t, p).fails(s, failed, "503")); got != 77*time.Second {
+		t.Errorf("after a busy answer: %v", got)
+	}
+}
+
+// lacking is a server that does not have some files.
+func lacking(names ...string) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range names {
+				if strings.HasSuffix(r.URL.Path, name) {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+func TestTheNextConnectionDoesWithoutAFileThatIsMissing(t *testing.T) {
+	p := newPayload(t, file{"a", 100_000}, file{"b", 100_000}, file{"c", 200_000})
+	s := p.seed(t, p.serve(t, lacking("/b")).URL)
+	w := newWorld(t, p)
+	if wait := s.After(w.fails(s, missing, "404 Not Found for content/b")); wait != 0 {
+		t.Fatalf("after a missing file it waits for %v", wait)
+	}
+	w.said, w.order = nil, nil
+	if err := w.get(s, p.blocks(0, 4, 5, 6)); err != nil { // Of 65,536 bytes each; b is in 1, 2 and 3.
+		t.Fatal(err)
+	}
+	has, err := bitfield.Parse(w.said[0].Payload, 7)
+	if err != nil || w.said[0].ID != wire.Bitfield || has.Count() != 4 || has.Has(1) || has.Has(2) || has.Has(3) {
+		t.Errorf("it says that it has %v (%v)", w.said[0], err)
+	}
+	if s.Gap() == nil || !strings.Contains(s.Gap().Error(), "404") {
+		t.Errorf("the gap is %v", s.Gap())
+	}
+	if wait := s.After(&Error{kind: outdated}); wait != 0 || s.Gap() != nil || s.has() != nil {
+		t.Errorf("when it is time to look again: %v, %v", wait, s.Gap())
+	}
+}
+
+func TestAServerThatHasNothingIsLeftAlone(t *testing.T) {
+	p := newPayload(t, file{"a", 100_000})
+	s := p.seed(t, p.serve(t, lacking("/a")).URL)
+	if wait := s.After(newWorld(t, p).fails(s, missing, "404")); wait != refusedWait {
+		t.Errorf("it waits for %v", wait)
+	}
+	if s.has() != nil {
+		t.Error("it is not looked for again")
+	}
+}
+
+func TestMissingFilesInARowHaveAnEnd(t *testing.T) {
+	var files []file
+	for k := range 2 * maxLost {
+		files = append(files, file{strings.Repeat("f", k+1), 64 << 10})
+	}
+	p := newPayload(t, files...)
+	s := p.seed(t, "http://h/")
+	for k := range maxLost {
+		wait := s.After(&Error{kind: missing, file: k, least: refusedWait})
+		if last := k == maxLost-1; last != (wait > 0) {
+			t.Errorf("after %d missing files it waits for %v", k+1, wait)
+		}
+	}
+	s = p.seed(t, "http://h/")
+	for k := range 2*maxLost - 1 {
+		if wait := s.After(&Error{kind: missing, file: k, least: refusedWait}); wait > 0 {
+			t.Errorf("with something in between, after %d missing files it waits for %v", k+1, wait)
+		}
+		s.came()
+	}
+}
+
+func TestAConnectionThatIsClosedSaysWhy(t *testing.T) {
+	p := newPayload(t, file{"a", 100_000})
+	w := newWorld(t, p)
+	_, stop := w.run(p.seed(t, "http://h/"))
+	var closed *ClosedError
+	if err := stop(); !errors.As(err, &closed) || closed.Reason != "test" {
+		t.Errorf("it ended with %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.seed(t, "http://h/").Connect(w).Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+}
