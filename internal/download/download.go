@@ -33,6 +33,7 @@ type Request struct {
 	InfoHash     string   // Pinned v1 info hash in lower-case hex, or "" for any.
 	Trackers     []string // Announce URLs added to those of the torrent, one tier each.
 	Peers        []string // host:port of peers added to those found.
+	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
 	Volume       Volume
 	Files        Files // Which files are wanted; the zero value is all of them.
 	Seeding      Seeding
@@ -158,6 +159,7 @@ type Progress struct {
 	CompletedAt  time.Time // When all wanted pieces were verified and durable; zero before.
 
 	Trackers []Tracker
+	WebSeeds []WebSeed
 	NodeName string   // Where the download runs, if that is known.
 	Err      *Failure // Why it is waiting, stalled or failed; nil otherwise.
 }
@@ -187,6 +189,13 @@ type Tracker struct {
 	LastError    string // "" after a success.
 	NextAnnounce time.Time
 	Seeds, Peers int // As the tracker last said; -1 if it did not.
+}
+
+// WebSeed is the state of one web seed.
+type WebSeed struct {
+	URL       string    // Scheme and host only: paths and queries hold passkeys.
+	LastError string    // "" while it works.
+	NextTry   time.Time // Zero while it is in use, or if it is not used any more.
 }
 
 // Failure says why a download does not go on. Reason is CamelCase and becomes
@@ -220,6 +229,7 @@ const (
 	ReasonVolumeReadOnly      = "VolumeReadOnly"
 	ReasonVolumeError         = "VolumeError"
 	ReasonTrackerUnreachable  = "TrackerUnreachable"
+	ReasonWebSeedUnavailable  = "WebSeedUnavailable"
 	ReasonNoPeers             = "NoPeers"
 	ReasonCorruptPeers        = "CorruptPeers"
 	ReasonInternalError       = "InternalError"

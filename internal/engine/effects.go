@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
@@ -17,8 +16,8 @@ func (s *hub) perform(fx *swarm.Effects) {
 	for _, addr := range fx.Ban {
 		s.log.Info("banned a peer for bad data", "peer", addr)
 	}
-	s.eachPeer(fx.Send, (*peerconn.Conn).Send)
-	s.eachPeer(fx.Unsend, (*peerconn.Conn).Unsend)
+	s.eachPeer(fx.Send, conn.Send)
+	s.eachPeer(fx.Unsend, conn.Unsend)
 	for _, f := range fx.Finish {
 		s.store.Finish(f.Piece, f.Digests)
 	}
@@ -32,7 +31,7 @@ func (s *hub) perform(fx *swarm.Effects) {
 
 // eachPeer hands each run of messages for one peer to its connection in one
 // call, so that a burst of requests leaves in one write.
-func (s *hub) eachPeer(list []swarm.Send, do func(*peerconn.Conn, ...wire.Message)) {
+func (s *hub) eachPeer(list []swarm.Send, do func(conn, ...wire.Message)) {
 	for len(list) > 0 {
 		peer := list[0].Peer
 		s.burst = s.burst[:0]

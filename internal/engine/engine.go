@@ -22,6 +22,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+	"github.com/torrent-operator/torrent-operator/internal/engine/webseed"
 )
 
 var (
@@ -69,6 +70,7 @@ type Engine struct {
 	disk     *disk.Disk
 	net      *transport.Transport
 	http     *http.Transport
+	web      *http.Transport // As http, for web seeds.
 	tracker  *tracker.Client
 	down, up *rate.Limiter
 	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -118,6 +120,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.disk = disk.New(disk.Options{Pool: block.NewPool(cfg.AssemblyBytes)})
 	e.tracker = tracker.NewClient(e.http, cfg.Guard.Check)
+	e.web = webseed.Transport(e.http)
 	return e, nil
 }
 
@@ -137,6 +140,7 @@ type Spec struct {
 
 	Trackers []string // Added to the torrent's own, one tier each.
 	Peers    []string // host:port, added to those found.
+	WebSeeds []string // URLs (BEP 19), added to the torrent's own.
 	Seeding  download.Seeding
 	Limits   download.Limits
 
@@ -193,6 +197,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	e.tracker.Close()
 	e.http.CloseIdleConnections()
+	e.web.CloseIdleConnections()
 	return err
 }
 

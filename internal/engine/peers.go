@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // links holds the open connections of a torrent. The torrent's goroutine
@@ -27,7 +29,19 @@ type links struct {
 type link struct {
 	s    *hub
 	peer swarm.Peer
-	conn *peerconn.Conn
+	conn conn
+	name string // The host of a web seed; "" of a peer.
+}
+
+// conn is what a link leads to: a peer, or a web seed, which looks like one.
+// Send, Unsend and Close don't wait, may be called at any time, and do nothing
+// after the end. Run is called once, and returns why the connection ended when
+// nothing of it runs any more. See [peerconn.Conn].
+type conn interface {
+	Send(...wire.Message)
+	Unsend(...wire.Message)
+	Close(reason string)
+	Run(context.Context) error
 }
 
 func (ls *links) get(p swarm.Peer) *link {
@@ -48,6 +62,18 @@ func (ls *links) add(l *link, wg *sync.WaitGroup) bool {
 	l.peer = ls.last
 	ls.open[l.peer] = l
 	return true
+}
+
+// webSeeds counts those that lead to web seeds.
+func (ls *links) webSeeds() (n int) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.open {
+		if l.name != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func (ls *links) remove(p swarm.Peer) {

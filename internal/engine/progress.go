@@ -19,7 +19,8 @@ import (
 // PeerInfo is what a person may want to know of one connected peer.
 type PeerInfo struct {
 	Addr     netip.AddrPort `json:"addr"`
-	Client   string         `json:"client"` // As its peer ID says (BEP 20).
+	Client   string         `json:"client"` // As its peer ID says (BEP 20); of a web seed, scheme and host.
+	WebSeed  bool           `json:"webSeed,omitempty"`
 	Incoming bool           `json:"incoming"`
 	Seed     bool           `json:"seed"` // It has every piece.
 
@@ -147,6 +148,7 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = have.Count(), stats.InProgress, s.meter.have.Bytes()
 		p.Peers = download.Peers{Connected: stats.Connected, Seeds: stats.Seeds, Known: stats.Known}
 		p.Trackers = s.trackers.Status()
+		p.WebSeeds = s.web.status()
 		if !s.meter.lastReceived.IsZero() {
 			p.LastReceived = s.meter.lastReceived
 		}
@@ -164,7 +166,7 @@ func (s *session) publishLast() {
 	s.t.amend(func(p *download.Progress) {
 		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = 0, 0
 		p.Peers.Connected, p.Peers.Seeds, p.Pieces.InProgress = 0, 0, 0
-		p.Trackers = nil
+		p.Trackers, p.WebSeeds = nil, nil
 		if s.atRest() {
 			p.State = download.StateComplete
 		}
@@ -202,9 +204,11 @@ func (s *session) whyStalled(p *download.Progress, stats *swarm.Stats) *download
 	case stats.Banned > 0:
 		return &download.Failure{
 			Reason: download.ReasonCorruptPeers,
-			Message: "the peers that were found sent data that does not match the torrent and were banned; " +
+			Message: "the peers or web seeds that were found sent data that does not match the torrent and were banned; " +
 				"add other peers or trackers, and check that the torrent is the one that its seeders serve",
 		}
+	case stats.Connected <= s.links.webSeeds() && s.webSeedsFailed(p) != nil:
+		return s.webSeedsFailed(p)
 	case stats.Connected == 0 && unreachable != "":
 		return &download.Failure{
 			Reason:  download.ReasonTrackerUnreachable,
@@ -234,13 +238,24 @@ func (s *session) peerInfos(now time.Time) []PeerInfo {
 	infos := make([]PeerInfo, len(stats))
 	for i, p := range stats {
 		infos[i] = PeerInfo{
-			Addr: p.Addr, Client: clientName(p.PeerID), Incoming: p.Incoming, Seed: p.Complete,
+			Addr: p.Addr, Client: s.clientName(&p), Incoming: p.Incoming, WebSeed: p.WebSeed, Seed: p.Complete,
 			DownloadBytesPerSecond: p.DownloadRate, UploadBytesPerSecond: p.UploadRate,
 			AmChoking: !p.Unchoked, AmInterested: p.Interesting,
 			PeerChoking: !p.UnchokedUs, PeerInterested: p.Interested,
 		}
 	}
 	return infos
+}
+
+// clientName returns what a peer calls itself, or where a web seed is.
+func (s *session) clientName(p *swarm.PeerStats) string {
+	if !p.WebSeed {
+		return clientName(p.PeerID)
+	}
+	if l := s.links.get(p.Peer); l != nil {
+		return l.name
+	}
+	return ""
 }
 
 // clientName returns the readable part of a peer ID: the client and version of

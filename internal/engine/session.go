@@ -24,11 +24,12 @@ type session struct {
 	resumed  bool              // It was complete when it was opened.
 	before   download.Progress // The snapshot when the session began: its counters go on.
 	meter    meter
+	web      webSeeds
 }
 
 func newSession(t *Torrent, store *disk.Store) *session {
 	m := t.spec.Metainfo
-	s := &session{hub: newHub(t), info: m.Info, synced: make(chan error, 1)}
+	s := &session{hub: newHub(t), info: m.Info, synced: make(chan error, 1), web: webSeeds{}}
 	s.store, s.pieces = store, m.Info.PieceCount()
 	have := store.Have()
 	s.swarm = swarm.New(time.Now(), swarm.Config{
@@ -90,6 +91,7 @@ func (s *session) begin(wake *time.Timer) {
 		s.finish()
 	} else {
 		s.t.amend(func(p *download.Progress) { p.CompletedAt = time.Time{} })
+		s.useWebSeeds(s.want.WebSeeds)
 	}
 	s.publish(time.Now(), true)
 }
@@ -113,6 +115,7 @@ func (s *session) handle(events []swarm.Event, wake *time.Timer) {
 func (s *session) apply(want Update, wake *time.Timer) {
 	changed := want.Limits != s.want.Limits
 	s.hub.apply(want)
+	s.useWebSeeds(want.WebSeeds)
 	if changed {
 		s.handle([]swarm.Event{{
 			Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, DownloadLimit: want.Limits.DownloadBytesPerSecond,
@@ -124,6 +127,7 @@ func (s *session) apply(want Update, wake *time.Timer) {
 // all of it durable, which may take long and so goes on behind.
 func (s *session) finish() {
 	s.complete = true
+	s.useWebSeeds(nil)
 	s.publish(time.Now(), true)
 	s.work.Add(1)
 	go func() {

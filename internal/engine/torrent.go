@@ -42,10 +42,10 @@ type Torrent struct {
 // Update is what may change while a torrent runs. It is complete: what is not
 // in it is taken away.
 type Update struct {
-	Trackers, Peers []string
-	Seeding         download.Seeding
-	Limits          download.Limits
-	StallTimeout    time.Duration
+	Trackers, Peers, WebSeeds []string
+	Seeding                   download.Seeding
+	Limits                    download.Limits
+	StallTimeout              time.Duration
 }
 
 func newTorrent(e *Engine, s Spec) *Torrent {
@@ -60,7 +60,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		up:      newLimiter(s.Limits.UploadBytesPerSecond),
 		verify:  s.Verify,
 		want: Update{
-			Trackers: s.Trackers, Peers: s.Peers, Seeding: s.Seeding,
+			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}

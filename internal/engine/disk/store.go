@@ -113,6 +113,13 @@ func (s *Store) Have() *bitfield.Bitfield {
 	return s.have.Clone()
 }
 
+// Wants says whether a piece is wanted and not yet verified and written.
+func (s *Store) Wants(piece int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wanted.Has(piece) && !s.have.Has(piece)
+}
+
 // Hashed says whether Open has hashed everything that is there, because no
 // journal told what it is.
 func (s *Store) Hashed() bool { return s.hashed }

@@ -181,7 +181,8 @@ func (s *Swarm) backoffAfter(p *peer) verdict {
 func (s *Swarm) dial() {
 	s.busy.dial = false
 	seeding := s.Complete()
-	for len(s.peers)+s.pool.dialing < s.c.MaxPeers && s.pool.dialing < maxDialing {
+	taken := s.taken()
+	for taken+s.pool.dialing < s.c.MaxPeers && s.pool.dialing < maxDialing {
 		c := s.pool.next(s.now, seeding)
 		if c == nil {
 			break
@@ -191,7 +192,7 @@ func (s *Swarm) dial() {
 		s.fx.Dial = append(s.fx.Dial, c.addr)
 	}
 	want := min(wantPeers, s.c.MaxPeers)
-	if !seeding && len(s.peers)+s.pool.dialing < want && (s.pool.askable || s.now-s.pool.asked >= askInterval) {
+	if !seeding && taken+s.pool.dialing < want && (s.pool.askable || s.now-s.pool.asked >= askInterval) {
 		s.pool.asked, s.pool.askable = s.now, false
 		s.fx.NeedPeers = true
 	}

@@ -23,7 +23,7 @@ func (s *Swarm) check() error {
 				return fmt.Errorf("peer %d: %d open requests are counted as %d", p.id, n, q.open)
 			}
 		}
-		if p.requests.open > localDepth || p.uploads.open > maxQueue {
+		if p.requests.open > localDepth && !p.web || p.requests.open > webDepth || p.uploads.open > maxQueue {
 			return fmt.Errorf("peer %d: %d requests out, %d in", p.id, p.requests.open, p.uploads.open)
 		}
 		if p.interesting != p.pick.Useful() {
@@ -38,8 +38,8 @@ func (s *Swarm) check() error {
 			return fmt.Errorf("peer %d was left touched", p.id)
 		}
 	}
-	if len(s.peers) > s.c.MaxPeers {
-		return fmt.Errorf("%d peers of at most %d", len(s.peers), s.c.MaxPeers)
+	if n := s.taken(); n > s.c.MaxPeers {
+		return fmt.Errorf("%d peers of at most %d", n, s.c.MaxPeers)
 	}
 	n := 0
 	for _, c := range s.pool.list {

@@ -38,4 +38,11 @@
 //   - Nothing is sent that is not ours, or to a peer that is choked, but for
 //     the pieces of its allowed fast set.
 //   - Only a peer that is proved to have sent wrong bytes is banned.
+//
+// # Web seeds
+//
+// A web server that has the torrent (BEP 19) is one more peer here: it has
+// everything, chokes nobody, and is never interested. It differs in that it has
+// no address, takes no place of a peer's, takes larger pipelines, and may give
+// blocks that it was not asked for.
 package swarm

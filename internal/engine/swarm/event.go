@@ -19,6 +19,8 @@ const (
 	// Connected: a handshake with Peer at Addr succeeded. PeerID, Fast,
 	// Extended and Incoming are set; Addr of an outgoing connection is one of
 	// Effects.Dial.
+	// With WebSeed it is no peer but a web server (BEP 19), known by PeerID
+	// alone, and Addr is not set.
 	Connected EventKind = iota + 1
 	// Gone: the connection of Peer ended, for whatever reason, also after
 	// Effects.Close asked for it. Its outstanding requests are lost. No
@@ -58,6 +60,7 @@ type Event struct {
 	Fast     bool         // Connected: both sides speak BEP 6.
 	Extended bool         // Connected: both sides speak BEP 10.
 	Incoming bool         // Connected: the peer called us.
+	WebSeed  bool         // Connected: it is a web server.
 	Msg      wire.Message // Received, Block, Sent; PieceDone and PieceLost use Msg.Index alone.
 	PeerID   [20]byte     // Connected.
 	Addr     netip.AddrPort

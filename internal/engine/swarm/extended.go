@@ -47,8 +47,9 @@ func (s *Swarm) introducedBy(p *peer, content []byte) error {
 	return nil
 }
 
-// wantsNothing says whether the peer will never be interested in us (BEP 21).
-func (p *peer) wantsNothing() bool { return p.pick.Complete() || p.ext.UploadOnly }
+// wantsNothing says whether the peer will never be interested in us (BEP 21); no
+// web server is.
+func (p *peer) wantsNothing() bool { return p.pick.Complete() || p.ext.UploadOnly || p.web }
 
 // tellUploadOnly tells those who want to know when we want nothing more, or do
 // again (BEP 21).

@@ -177,6 +177,13 @@ func (w *strangers) extended() []byte {
 // block answers the oldest request, or passes it over.
 func (w *strangers) block(p Peer, x int) {
 	var events []Event
+	if q := w.s.byID[p]; q != nil && q.web && x%5 == 0 { // It knows no ranges.
+		m := wire.Message{ID: wire.Piece, Index: uint32(x % 12), Length: block.Size}
+		if !w.s.have.Has(int(m.Index)) && !w.placed[place(m)] && w.s.isBlock(&m) {
+			events = append(events, Event{Kind: Block, Peer: p, Msg: m, Fresh: true})
+			w.placed[place(m)] = true
+		}
+	}
 	for range 1 + x%5 {
 		if len(w.asked[p]) == 0 {
 			break
@@ -249,6 +256,12 @@ func addr(x int) netip.AddrPort {
 func (w *strangers) connect(x int) {
 	e := Event{Kind: Connected, Peer: w.next, PeerID: key(fmt.Sprint(x % 20)), Fast: x%2 == 0, Incoming: true, Addr: addr(x)}
 	w.next++
+	if x%11 == 0 { // A web seed.
+		w.conns = append(w.conns, e.Peer)
+		e.Addr, e.Fast, e.Incoming, e.WebSeed = netip.AddrPort{}, true, false, true
+		w.handle([]Event{e, {Kind: Received, Peer: e.Peer, Msg: wire.Message{ID: wire.HaveAll}}})
+		return
+	}
 	if len(w.dials) > 0 && x%3 > 0 {
 		e.Addr, e.Incoming = w.dials[0], false
 		w.dials = w.dials[1:]

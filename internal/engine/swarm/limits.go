@@ -39,6 +39,9 @@ const (
 	startDepth, minDepth             = 16, 2
 	slowDepth, fastDepth, localDepth = 250, 500, 1024
 	localRate                        = 128 << 20 // Bytes a second.
+	// webStart and webDepth are startDepth and the most for a web server: what
+	// makes a few ranges of several MiB at once.
+	webStart, webDepth = 64, 2048
 	// queueTime is how long the requests in a pipeline should keep a peer
 	// busy beyond the round trip.
 	queueTime = time.Second

@@ -19,6 +19,7 @@ type peer struct {
 	extended bool                   // Both sides speak BEP 10,
 	ext      wire.ExtendedHandshake // and this is what it said of itself.
 	incoming bool
+	web      bool // It is a web server.
 	since    time.Duration
 	closing  bool   // Close was said, Gone did not come yet.
 	reason   string // Of Close.
@@ -59,9 +60,12 @@ type peer struct {
 // connected takes in a new connection, or sends it away.
 func (s *Swarm) connected(e *Event) {
 	p := &peer{
-		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, incoming: e.Incoming,
+		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, incoming: e.Incoming, web: e.WebSeed,
 		since: s.now, choked: s.now, idle: s.now, lastBlock: s.now,
 		pipe: newPipeline(e.Fast),
+	}
+	if p.web {
+		p.pipe = webPipeline()
 	}
 	s.byID[p.id] = p
 	if !p.incoming {
@@ -95,10 +99,13 @@ func (s *Swarm) refuse(p *peer) string {
 		}
 		s.close(old, ReasonDuplicate)
 	}
+	if p.web {
+		return ""
+	}
 	if s.crowded(p.addr.Addr()) {
 		return ReasonAddress
 	}
-	if len(s.peers) >= s.c.MaxPeers {
+	if s.taken() >= s.c.MaxPeers {
 		worst := s.worst(minIdle)
 		if worst == nil {
 			return ReasonFull

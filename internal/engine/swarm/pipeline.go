@@ -39,6 +39,12 @@ func (q *pipeline) told(n int) {
 	q.depth = min(q.depth, q.limit)
 }
 
+// webPipeline is for a web server, which is asked for many blocks by each of a few
+// requests, and never has too many.
+func webPipeline() pipeline {
+	return pipeline{depth: webStart, limit: webDepth, slow: true}
+}
+
 // restart begins a round: the peer had nothing to do before.
 func (q *pipeline) restart(now time.Duration) {
 	q.start, q.blocks, q.bytes = now, 0, 0

@@ -10,7 +10,7 @@ import (
 // suspect is who a peer is beyond its connection.
 type suspect struct {
 	key  [20]byte
-	addr netip.AddrPort
+	addr netip.AddrPort // Not valid of a web server.
 }
 
 // badCopy is a piece that failed: who sent each block, and what it looked like.
@@ -114,13 +114,27 @@ func (s *Swarm) convict(piece uint32, good []uint64) {
 
 // ban sends a peer away for good: all of its address, unless others that we
 // know of share it, who did nothing wrong. Then it is its port and its own id,
-// until there were maxLiars at that address: ports and ids cost nothing.
+// until there were maxLiars at that address: ports and ids cost nothing. A web
+// server has nothing but its id (BEP 19: a URL that gives wrong data is
+// discarded).
 func (s *Swarm) ban(w suspect) {
 	if s.guilt.bans(w.key, w.addr) {
 		return
 	}
 	s.guilt.banned++
 	s.guilt.keys.put(w.key, struct{}{})
+	if w.addr.IsValid() {
+		s.banAddr(w)
+	}
+	for i := len(s.peers) - 1; i >= 0; i-- {
+		if p := s.peers[i]; s.guilt.bans(p.key, p.addr) {
+			s.close(p, ReasonBanned)
+		}
+	}
+}
+
+// banAddr is the part of ban that is about the peer's address.
+func (s *Swarm) banAddr(w suspect) {
 	s.guilt.ports.put(w.addr, struct{}{})
 	s.pool.never(w.addr)
 	liars, _ := s.guilt.liars.get(w.addr.Addr())
@@ -133,10 +147,5 @@ func (s *Swarm) ban(w suspect) {
 	if !shared || liars >= maxLiars {
 		s.guilt.addrs.put(w.addr.Addr(), struct{}{})
 		s.fx.Ban = append(s.fx.Ban, w.addr.Addr())
-	}
-	for i := len(s.peers) - 1; i >= 0; i-- {
-		if p := s.peers[i]; s.guilt.bans(p.key, p.addr) {
-			s.close(p, ReasonBanned)
-		}
 	}
 }

@@ -112,7 +112,7 @@ func (s *Swarm) block(p *peer, e *Event) {
 	}
 	s.count.downloaded += int64(m.Length)
 	s.count.down.add(s.now, m.Length)
-	if !p.closing && !s.answer(p, m) {
+	if !p.closing && !s.answer(p, m) && !s.unasked(p, m) {
 		s.close(p, ReasonUnrequested)
 	}
 	id, b := picker.ID(p.id), blockOf(m.Index, m.Begin)
@@ -162,6 +162,17 @@ func (s *Swarm) answer(p *peer, m *wire.Message) bool {
 	}
 	s.touch(p)
 	return true
+}
+
+// unasked takes in a block that nobody asked for, of a web server: one that knows
+// no ranges gives what is wanted in the order of its files. It returns false for
+// any other peer.
+func (s *Swarm) unasked(p *peer, m *wire.Message) bool {
+	if p.web {
+		p.down.add(s.now, m.Length)
+		p.lastBlock = s.now
+	}
+	return p.web
 }
 
 // cancel takes back a request that another peer has answered.

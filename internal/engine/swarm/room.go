@@ -15,14 +15,26 @@ func (s *Swarm) reconfigured(e *Event) {
 	s.setMaxPeers(e.MaxPeers)
 	s.c.DownloadLimit = e.DownloadLimit
 	s.busy.freed = true
-	for len(s.peers) > s.c.MaxPeers {
+	for s.taken() > s.c.MaxPeers {
 		p := s.worst(0)
-		if p == nil {
-			p = s.peers[len(s.peers)-1]
+		for i := len(s.peers) - 1; p == nil; i-- {
+			if !s.peers[i].web {
+				p = s.peers[i]
+			}
 		}
 		s.close(p, ReasonFull)
 	}
 	s.busy.dial = true
+}
+
+// taken returns how many places are taken. Web servers need none.
+func (s *Swarm) taken() (n int) {
+	for _, p := range s.peers {
+		if !p.web {
+			n++
+		}
+	}
+	return n
 }
 
 // worst returns the connection that is missed least, if there is one that
@@ -34,6 +46,8 @@ func (s *Swarm) worst(atLeast time.Duration) *peer {
 	for _, p := range s.peers {
 		var useless time.Duration
 		switch {
+		case p.web:
+			continue
 		case !p.interesting && !p.interested:
 			useless = s.now - p.idle
 		case p.snubbed && !p.interested:
@@ -50,7 +64,7 @@ func (s *Swarm) worst(atLeast time.Duration) *peer {
 
 // dropIdle closes one idle connection at a time when there is no room left.
 func (s *Swarm) dropIdle() {
-	if len(s.peers) < s.c.MaxPeers {
+	if s.taken() < s.c.MaxPeers {
 		return
 	}
 	if p := s.worst(maxIdle); p != nil {

@@ -21,6 +21,7 @@ import (
 //	new pieces=4 [piece=32768] [last=5000] [have=1010] [partial=2:10] [max-peers=3] [seed=7]
 //	do            events at the present time, one a line:
 //	              connect 1 [10.0.0.1:6881] [fast] [extended] [incoming] [id=x] · gone 1
+//	              connect 1 web [id=x]   a web seed
 //	              recv 1 choke|unchoke|interested|not-interested|have 3|bitfield 1010|
 //	                     have-all|have-none|request 0/1|cancel 0/1|reject 0/1|suggest 3|allowed 3|
 //	                     extended 0 d…e, or any content in quotes
@@ -225,6 +226,8 @@ func (sc *script) connect(e *Event, f []string) {
 			e.Extended = true
 		case a == "incoming":
 			e.Incoming = true
+		case a == "web":
+			e.WebSeed, e.Fast, e.Addr = true, true, netip.AddrPort{}
 		case strings.HasPrefix(a, "id="):
 			e.PeerID = key(a[3:])
 		default:

@@ -72,6 +72,7 @@ type PeerStats struct {
 	Addr                     netip.AddrPort
 	PeerID                   [20]byte
 	Incoming, Fast           bool
+	WebSeed                  bool  // It is a web server, known by PeerID alone.
 	Complete                 bool  // It has every piece.
 	Interested, Interesting  bool  // It wants something of us; we of it.
 	Unchoked, UnchokedUs     bool  // It may ask us; we may ask it.
@@ -86,7 +87,7 @@ func (s *Swarm) Peers(now time.Time) []PeerStats {
 	out := make([]PeerStats, 0, len(s.peers))
 	for _, p := range s.peers {
 		out = append(out, PeerStats{
-			Peer: p.id, Addr: p.addr, PeerID: p.key, Incoming: p.incoming, Fast: p.fast,
+			Peer: p.id, Addr: p.addr, PeerID: p.key, Incoming: p.incoming, Fast: p.fast, WebSeed: p.web,
 			Complete:   p.pick.Complete(),
 			Interested: p.interested, Interesting: p.interesting,
 			Unchoked: p.unchoked, UnchokedUs: p.unchokedUs, Snubbed: p.snubbed,
