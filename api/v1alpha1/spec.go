@@ -201,6 +201,19 @@ type Discovery struct {
 	// +listType=set
 	// +optional
 	Peers []string `json:"peers,omitempty"`
+
+	// webSeeds are URLs, http:// or https://, of web servers that have the
+	// torrent's files, besides those that the torrent names. A URL that ends
+	// in '/' is that of the folder in which the torrent's file or folder is;
+	// so is any URL if the torrent has several files. It holds no user name
+	// and no password.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.matches('^[A-Za-z]+://[^/?#]*@')",message="a web seed must be an http:// or https:// URL without user name and password"
+	// +listType=set
+	// +optional
+	WebSeeds []string `json:"webSeeds,omitempty"`
 }
 
 // Verification pins what a source must yield.

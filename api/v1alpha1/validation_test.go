@@ -82,7 +82,8 @@ func TestValidObjects(t *testing.T) {
 		"path of the greatest name":  withVolume("{claimName: data, path: '" + strings.Repeat("x", 255) + "'}"),
 		"trackers":                   with("discovery: {trackers: ['http://t.example:6969/announce', 'https://t.example/announce?x=1', 'http://[::1]:80/a', 'udp://t.example:6969', 'udp://[::1]:65535/announce?key=1']}"),
 		"peers":                      with("discovery: {peers: ['seeder.example.org:6881', '10.0.0.1:1', '[2001:db8::7]:65535', 'h:6881']}"),
-		"empty structs and lists":    with("discovery: {trackers: [], peers: []}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
+		"web seeds":                  with("discovery: {webSeeds: ['http://w.example/', 'https://w.example:8443/a/b.iso?key=x', 'http://[::1]/a%20b/']}"),
+		"empty structs and lists":    with("discovery: {trackers: [], peers: [], webSeeds: []}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
 		"pinned hash":                with("verification: {infoHash: '" + hash40 + "'}"),
 		"suspended":                  with("suspend: true"),
 		"seeding to a ratio":         with("seeding: {policy: Ratio, ratioPercent: 150}"),
@@ -106,6 +107,7 @@ func TestValidObjects(t *testing.T) {
 const (
 	isURL     = "address must be an http:// or https:// URL of a .torrent file"
 	isTracker = "a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
+	isWebSeed = "a web seed must be an http:// or https:// URL without user name and password"
 	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
 	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
@@ -160,6 +162,12 @@ var refused = map[string]struct{ spec, message string }{
 	"bare IPv6 peer":       {with("discovery: {peers: ['2001:db8::7:6881']}"), isPeer},
 	"not quite IPv6":       {with("discovery: {peers: ['[2001:db8:::7]:6881']}"), isPeer},
 	"peer as a URL":        {with("discovery: {peers: ['http://a:80']}"), isPeer},
+	"FTP web seed":         {with("discovery: {webSeeds: ['ftp://w.example/']}"), isWebSeed},
+	"web seed of nobody":   {with("discovery: {webSeeds: ['http:///a']}"), isWebSeed},
+	"password in web seed": {with("discovery: {webSeeds: ['http://u:p@w.example/']}"), isWebSeed},
+	"web seed twice":       {with("discovery: {webSeeds: ['http://w/', 'http://w/']}"), "Duplicate value"},
+	"too many web seeds":   {with("discovery: {webSeeds: [" + manyTrackers(17) + "]}"), "must have at most 16 items"},
+	"overlong web seed":    {with("discovery: {webSeeds: ['http://w/" + strings.Repeat("x", 2040) + "']}"), "may not be more than 2048"},
 	"hash not hex":         {with("verification: {infoHash: '" + strings.Repeat("z", 40) + "'}"), "infoHash must be a v1 info hash: 40 hexadecimal digits"},
 	"ratio without ratio":  {with("seeding: {policy: Ratio}"), "policy Ratio needs ratioPercent, for example 150"},
 	"ratio without policy": {with("seeding: {ratioPercent: 150}"), "ratioPercent needs policy Ratio: set the policy or remove ratioPercent"},

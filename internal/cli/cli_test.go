@@ -125,6 +125,7 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"download x --tracker udp://:80", "must be a URL"},
 		{"download x --tracker wss://t.example", "http:// or https:// or udp://"},
 		{"create . --tracker udp://t.example:0", "a udp:// URL needs a port"},
+		{"download x --web-seed ftp://t.example/", "must be a URL"},
 		{"download x --seed --seed-ratio 2", "only one of"},
 		{"download x --seed-ratio inf", "at most 1000000"},
 		{"download x --seed-ratio nan", "at most 1000000"},

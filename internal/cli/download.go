@@ -34,6 +34,7 @@ type downloadFlags struct {
 	seedTime            time.Duration
 	port, maxPeers      int
 	trackers, peers     []string
+	webSeeds            []string
 	limitDown, limitUp  size
 	preallocate, verify bool
 	asJSON              bool
@@ -73,6 +74,7 @@ seconds and for each change; with --json it is one JSON object a line.
 	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers (default the first free of 6881 to 6889)")
 	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL added to those of the torrent; may be given several times")
 	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
+	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the files, added to those of the torrent; of the folder that they are in, if it ends in /; may be given several times")
 	flags.Var(&f.limitDown, "limit-down", "bytes a second to download at most, such as 10MiB")
 	flags.Var(&f.limitUp, "limit-up", "bytes a second to upload at most, such as 10MiB")
 	flags.IntVar(&f.maxPeers, "max-peers", 0, "peers to be connected to at most (default 80)")
@@ -150,6 +152,11 @@ func (f *downloadFlags) check() error {
 			return fmt.Errorf("--tracker %s: %w", t, err)
 		}
 	}
+	for _, w := range f.webSeeds {
+		if err := checkURL(w, "http", "https"); err != nil {
+			return fmt.Errorf("--web-seed %s: %w", w, err)
+		}
+	}
 	for _, p := range f.peers {
 		if _, _, err := splitHostPort(p); err != nil {
 			return fmt.Errorf("--peer %s: %w", p, err)
@@ -162,7 +169,7 @@ func (f *downloadFlags) spec(m *metainfo.Metainfo) engine.Spec {
 	host, _ := os.Hostname()
 	s := engine.Spec{
 		Metainfo: m, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
-		Trackers: f.trackers, Peers: f.peers,
+		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds,
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,
 		},

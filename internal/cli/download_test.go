@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -258,4 +260,28 @@ func TestDownloadStopsQuicklyWithoutPeers(t *testing.T) {
 	if took := time.Since(began); took > stopWait/2 {
 		t.Errorf("it took %v", took)
 	}
+}
+
+func TestAWebSeedIsEnoughAndIsShown(t *testing.T) {
+	d, out := newDataset(t, 300_000), t.TempDir()
+	web := httptest.NewServer(http.FileServer(http.Dir(d.folder)))
+	defer web.Close()
+	seen := false
+	code, stderr := follow(t, func(line string) bool {
+		var p jsonProgress
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Error(err)
+		}
+		for _, c := range p.Connections {
+			seen = seen || c.WebSeed && c.Client == web.URL
+		}
+		if strings.Contains(line, "passkey") {
+			t.Errorf("a secret is told: %s", line)
+		}
+		return true
+	}, "download", d.file, "-o", out, "--web-seed", web.URL+"/?passkey=1", "--port", freePort(t), "--json", "--limit-down", "200KiB")
+	if code != 0 || !seen {
+		t.Fatalf("exit code %d, the web seed was shown: %v; %s", code, seen, stderr)
+	}
+	d.expectIn(t, out)
 }

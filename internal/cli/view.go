@@ -121,6 +121,7 @@ type jsonProgress struct {
 	Peers                  jsonPeers         `json:"peers"`
 	Connections            []engine.PeerInfo `json:"connections"`
 	Trackers               []jsonTracker     `json:"trackers"`
+	WebSeeds               []jsonWebSeed     `json:"webSeeds,omitempty"`
 	LastReceived           *time.Time        `json:"lastReceived,omitempty"`
 	CompletedAt            *time.Time        `json:"completedAt,omitempty"`
 	Error                  *jsonError        `json:"error,omitempty"`
@@ -146,6 +147,12 @@ type jsonTracker struct {
 	NextAnnounce *time.Time `json:"nextAnnounce,omitempty"`
 	Seeds        *int       `json:"seeds,omitempty"`
 	Peers        *int       `json:"peers,omitempty"`
+}
+
+type jsonWebSeed struct {
+	URL       string     `json:"url"` // Scheme and host: the rest may be a secret.
+	LastError string     `json:"lastError,omitempty"`
+	NextTry   *time.Time `json:"nextTry,omitempty"`
 }
 
 type jsonError struct {
@@ -177,6 +184,9 @@ func snapshot(p *download.Progress, peers []engine.PeerInfo) jsonProgress {
 		j.Trackers = append(j.Trackers, jsonTracker{
 			URL: t.URL, LastError: t.LastError, NextAnnounce: known(t.NextAnnounce), Seeds: said(t.Seeds), Peers: said(t.Peers),
 		})
+	}
+	for _, w := range p.WebSeeds {
+		j.WebSeeds = append(j.WebSeeds, jsonWebSeed{w.URL, w.LastError, known(w.NextTry)})
 	}
 	if p.Err != nil {
 		j.Error = &jsonError{p.Err.Reason, p.Err.Message, p.Err.Permanent}

@@ -20,6 +20,7 @@ func (s *situation) request() download.Request {
 		InfoHash:      strings.ToLower(spec.Verification.InfoHash),
 		Trackers:      spec.Discovery.Trackers,
 		Peers:         spec.Discovery.Peers,
+		WebSeeds:      spec.Discovery.WebSeeds,
 		Volume:        download.Volume{ClaimName: spec.Volume.ClaimName, ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
 		Seeding: download.Seeding{
 			Policy:       download.SeedPolicy(spec.Seeding.Policy),

@@ -160,7 +160,7 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 	w.td.Spec = v1alpha1.TorrentDownloadSpec{
 		Source:       w.td.Spec.Source,
 		Volume:       v1alpha1.Volume{ClaimName: "c", Path: "a/b", Preallocate: &yes},
-		Discovery:    v1alpha1.Discovery{Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}},
+		Discovery:    v1alpha1.Discovery{Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}},
 		Verification: v1alpha1.Verification{InfoHash: strings.ToUpper(hash)},
 		Seeding:      v1alpha1.Seeding{Policy: v1alpha1.SeedingDuration, DurationSeconds: 90},
 		Limits:       v1alpha1.Limits{DownloadBytesPerSecond: &down, UploadBytesPerSecond: &up, MaxPeers: 7},
@@ -168,7 +168,7 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 	}
 	got := *w.decide().Run
 	want := download.Request{
-		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"},
+		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"},
 		Volume:  download.Volume{ClaimName: "c", Path: "a/b"},
 		Seeding: download.Seeding{Policy: download.SeedDuration, Duration: 90 * time.Second},
 		Limits:  download.Limits{DownloadBytesPerSecond: 100 << 20, UploadBytesPerSecond: 2000, MaxPeers: 7}, Preallocate: true, StallTimeout: time.Minute,
