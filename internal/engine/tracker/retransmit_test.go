@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,8 +179,11 @@ func TestBEP15AConnectionIDIsUsedForAMinute(t *testing.T) {
 
 func TestALateAnswerDoesNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		delay := answerTime + time.Second
-		c, a := newAir(t, func(_ netip.AddrPort, r packetRequest) ([]byte, time.Duration) { return answer(r, false), delay }, "192.0.2.1")
+		var delay atomic.Int64
+		delay.Store(int64(answerTime + time.Second))
+		c, a := newAir(t, func(_ netip.AddrPort, r packetRequest) ([]byte, time.Duration) {
+			return answer(r, false), time.Duration(delay.Load())
+		}, "192.0.2.1")
 		defer c.Close()
 		s := sessionOver(c)
 		time.Sleep(50 * time.Second)
@@ -187,13 +191,13 @@ func TestALateAnswerDoesNoHarm(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		a.take()
-		delay = answerTime - time.Second // It arrives just in time, twice.
+		delay.Store(int64(answerTime - time.Second)) // It arrives just in time, twice.
 		time.Sleep(2 * time.Minute)
 		inOrder(t, a.take(), "105 connect", "119 announce started")
 		if st := s.Status()[0]; st.LastError != "" || st.Seeds != 3 || st.Peers != 2 {
 			t.Errorf("status %+v", st)
 		}
-		delay = 0
+		delay.Store(0)
 		s.Stop(t.Context())
 		inOrder(t, a.take(), "170 announce stopped")
 	})

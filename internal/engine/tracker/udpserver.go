@@ -4,10 +4,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ServeUDP answers announces and scrapes over UDP (BEP 15) until conn is
@@ -15,17 +18,41 @@ import (
 // that it is at the address that its packets come from, and nobody is sent more
 // than it sent before it has.
 func (s *Server) ServeUDP(conn *net.UDPConn) error {
+	if err := tellDestinations(conn); err != nil {
+		return err
+	}
 	in, out := make([]byte, serverMaxPacket), make([]byte, 0, serverPacket)
+	destination := make([]byte, unix.CmsgSpace(unix.SizeofInet6Pktinfo))
 	for {
-		n, from, err := conn.ReadFromUDPAddrPort(in)
+		n, told, _, from, err := conn.ReadMsgUDPAddrPort(in, destination)
 		if err != nil {
 			return fmt.Errorf("receiving announces over UDP: %w", err)
 		}
 		addr := from.Addr().Unmap().WithZone("")
 		if out = s.answerPacket(out[:0], in[:n], addr); len(out) > 0 {
-			conn.WriteToUDPAddrPort(out, from) //nolint:errcheck // Whoever asked is gone, or asks again.
+			conn.WriteMsgUDPAddrPort(out, destination[:told], from) //nolint:errcheck // Whoever asked is gone, or asks again.
 		}
 	}
+}
+
+// tellDestinations makes the system say with each packet to which of its
+// addresses it was sent. Given back with the answer, it is where that comes
+// from: clients take none from another address.
+func tellDestinations(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("serving announces over UDP: %w", err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) != nil { // It is a socket of IPv4.
+			failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("serving announces over UDP: %w", err)
+	}
+	return nil
 }
 
 // answerPacket appends the answer to a packet from an address. What is no

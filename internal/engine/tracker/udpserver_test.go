@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -74,6 +75,22 @@ func TestOurClientAndOurServerOverUDP(t *testing.T) {
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("it ended: %v", err)
 		}
+	}
+}
+
+// A client takes an answer only from the address that it asked.
+func TestAnswersComeFromTheAddressThatWasAsked(t *testing.T) {
+	for listen, asked := range map[string]string{"[::]:0": "127.0.0.2", "0.0.0.0:0": "127.0.0.3", "[::1]:0": "::1"} {
+		s, _ := newTestServer(t)
+		conn := listenUDP(t, listen)
+		go s.ServeUDP(conn) //nolint:errcheck // It ends with the test.
+		c := newTestClient(t)
+		resolving(c, asked)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if _, err := c.Announce(ctx, fmt.Sprintf("udp://t.example:%d/", conn.LocalAddr().(*net.UDPAddr).Port), peerAt(1, 0)); err != nil {
+			t.Errorf("on %s, %s asked: %v", listen, asked, err)
+		}
+		cancel()
 	}
 }
 
