@@ -12,7 +12,7 @@ import (
 // pure packages decide and do nothing else: the time is an argument, there is
 // no I/O, no goroutine and no randomness but what was seeded by the caller.
 var pure = []string{
-	"internal/engine/swarm", "internal/engine/swarm/picker", "internal/engine/swarm/choker",
+	"internal/engine/swarm", "internal/engine/swarm/picker", "internal/engine/swarm/choker", "internal/engine/swarm/metadata",
 	"internal/engine/selection", "internal/engine/wire", "internal/engine/bitfield", "internal/lifecycle",
 }
 

@@ -21,6 +21,9 @@ const (
 	// maxExtendedHandshake is the longest extension handshake, and maxPEX
 	// the longest peer exchange message; maxDepth is how deep they may nest.
 	maxExtendedHandshake, maxPEX, maxDepth = 16 << 10, 16 << 10, 32
+	// maxMetadataHead is the longest dictionary before the data of a metadata
+	// message (BEP 9).
+	maxMetadataHead = 1 << 10
 	// maxClient is how many bytes of a client's name are kept.
 	maxClient = 64
 )

@@ -1,0 +1,145 @@
+package metadata
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"slices"
+	"time"
+)
+
+// assembly is one copy of the metadata in the making. It holds memory for what
+// has arrived, so an offer alone costs next to nothing.
+type assembly struct {
+	size    int64
+	owner   *peer // The one who makes it, or nil if all of its size do.
+	began   time.Duration
+	parts   [][]byte // nil where a piece is missing.
+	senders []ID     // Of parts.
+	missing int
+	asks    []uint8 // How many peers are being asked for each piece.
+	cursor  int     // Where to look next for a piece to ask for.
+}
+
+func newAssembly(size int64, owner *peer, now time.Duration) *assembly {
+	n := pieces(size)
+	return &assembly{
+		size: size, owner: owner, began: now, missing: n,
+		parts: make([][]byte, n), senders: make([]ID, n), asks: make([]uint8, n),
+	}
+}
+
+// pieces returns how many pieces so many bytes of metadata have.
+func pieces(size int64) int { return int((size + PieceLength - 1) / PieceLength) }
+
+// lengthOf returns the length of a piece, or 0 if there is no such.
+func lengthOf(size int64, piece int) int64 {
+	if piece < 0 || piece >= pieces(size) {
+		return 0
+	}
+	return min(PieceLength, size-int64(piece)*PieceLength)
+}
+
+// add puts a piece in its place, unless one is there.
+func (c *assembly) add(from ID, piece int, data []byte) {
+	if c.parts[piece] == nil {
+		c.parts[piece], c.senders[piece] = data, from
+		c.missing--
+	}
+}
+
+// hash returns the SHA-1 of a copy that is whole.
+func (c *assembly) hash() (sum [sha1.Size]byte) {
+	h := sha1.New()
+	for _, part := range c.parts {
+		h.Write(part)
+	}
+	return [sha1.Size]byte(h.Sum(nil))
+}
+
+// bytes returns a copy that is whole in one piece.
+func (c *assembly) bytes() []byte { return bytes.Join(c.parts, nil) }
+
+// only returns the one who sent all of a copy, if it was one.
+func (c *assembly) only() (ID, bool) {
+	first := c.senders[0]
+	return first, !slices.ContainsFunc(c.senders, func(id ID) bool { return id != first })
+}
+
+// overdue says that a copy takes so long that others may have its place.
+func (c *assembly) overdue(now time.Duration) bool {
+	return now-c.began > soloTime+time.Duration(c.size/soloRate)*time.Second
+}
+
+// next returns the piece to ask a peer for: one that nobody is being asked
+// for, or else one that few are.
+func (c *assembly) next(p *peer) (piece int, ok bool) {
+	for askers := range uint8(maxAskers) {
+		for range c.parts {
+			i := c.cursor % len(c.parts)
+			c.cursor = i + 1
+			if c.parts[i] == nil && c.asks[i] == askers && !p.waitsFor(i) {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// shared returns the copy on which all peers of a size work, or nil.
+func (f *Fetch) shared(size int64) *assembly {
+	for _, c := range f.all {
+		if c.size == size && c.owner == nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// assign gives peers that may be asked a copy to work on.
+func (f *Fetch) assign(now time.Duration) {
+	for _, p := range slices.Clone(f.peers) {
+		if p.work != nil || now < p.until {
+			continue
+		}
+		if p.work = f.shared(p.size); p.work != nil || !f.makeRoom(p.size, now) {
+			continue
+		}
+		var owner *peer
+		if slices.Contains(f.wrong, p.size) {
+			owner = p
+		}
+		p.work = newAssembly(p.size, owner, now)
+		f.all = append(f.all, p.work)
+	}
+}
+
+// makeRoom says whether a copy of a size may be begun. It ends one that has
+// taken too long if that is what it takes; those who made it go to the end of
+// the queue.
+func (f *Fetch) makeRoom(size int64, now time.Duration) bool {
+	n, limit := 0, maxCopies
+	if size > maxSmall {
+		limit = 1
+	}
+	var slow *assembly
+	for _, c := range f.all {
+		if (c.size > maxSmall) == (size > maxSmall) {
+			if n++; slow == nil && c.overdue(now) {
+				slow = c
+			}
+		}
+	}
+	if n < limit {
+		return true
+	}
+	if slow == nil {
+		return false
+	}
+	for _, p := range slices.Clone(f.peers) {
+		if p.work == slow {
+			f.last(p)
+		}
+	}
+	f.drop(slow)
+	return true
+}

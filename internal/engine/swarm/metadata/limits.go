@@ -1,0 +1,46 @@
+package metadata
+
+import (
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// PieceLength is the length of every piece of metadata but the last.
+const PieceLength = wire.MetadataPiece
+
+// Limits on what strangers can make a [Fetch] hold, and the times that it
+// waits for them.
+const (
+	// MaxSize is how many bytes of metadata a peer may offer.
+	MaxSize = metainfo.MaxSize
+	// maxSmall is up to how many bytes a copy is small. At most maxCopies
+	// small ones are made at once, and one that is larger, so that no more
+	// than MaxSize and maxCopies*maxSmall bytes are held.
+	maxSmall, maxCopies = 4 << 20, 8
+	// maxSums is how many pieces are remembered by their hash, with who sent
+	// them, to find out who lied.
+	maxSums = 1 << 16
+	// maxWrong is of how many sizes it is remembered that a copy by several
+	// peers was wrong.
+	maxWrong = 64
+
+	// maxAsked is how many pieces a peer is asked for at once. libtorrent
+	// asks for two, and others drop what is much more.
+	maxAsked = 4
+	// maxAskers is how many peers are asked for the same piece when there is
+	// nothing else to ask them for.
+	maxAskers = 2
+	// askTimeout is how long a peer may take for a piece before others are
+	// asked for it, and maxStrikes how often it may take longer, in a row.
+	askTimeout, maxStrikes = 15 * time.Second, 3
+	// maxLate is how many late answers of a peer are still waited for.
+	maxLate = 4 * maxAsked
+	// pause is how long a peer is left alone after it was too slow or said
+	// that it would not: after a number of requests peers may (BEP 9).
+	pause = 20 * time.Second
+	// A copy that has to make room for others who wait gets soloTime, and a
+	// second for each soloRate bytes.
+	soloTime, soloRate = 30 * time.Second, 16 << 10
+)
