@@ -131,12 +131,21 @@ func (e *Engine) Port() int { return e.net.Port() }
 // as a metainfo URL: it obeys the engine's guard.
 func (e *Engine) HTTPTransport() *http.Transport { return e.http }
 
-// Spec is one torrent to be downloaded and served.
+// Spec is one torrent to be downloaded and served. Metainfo or Magnet is set, or
+// both, if what the link names is known already.
 type Spec struct {
 	Metainfo *metainfo.Metainfo
-	Dir      string // An existing folder that is trusted as a place to write to.
-	Path     string // Slash-separated path below Dir that receives the files; made if missing. No symlink in it leads out of Dir.
-	Owner    string // Written into the lock file, to tell who holds the folder.
+	// Magnet names the torrent by its info hash. What it is made of is read
+	// from what an earlier run has kept in the folder, or else fetched from
+	// peers first, which is [download.StateResolving], and kept.
+	Magnet *metainfo.Magnet
+	// ResolveOnly ends a Magnet's torrent, in that state, once its metainfo is
+	// known. No folder is needed and none is touched.
+	ResolveOnly bool
+
+	Dir   string // An existing folder that is trusted as a place to write to.
+	Path  string // Slash-separated path below Dir that receives the files; made if missing. No symlink in it leads out of Dir.
+	Owner string // Written into the lock file, to tell who holds the folder.
 
 	Trackers []string // Added to the torrent's own, one tier each.
 	Peers    []string // host:port, added to those found.
@@ -156,22 +165,24 @@ type Spec struct {
 // behind and shows in [Torrent.Progress], and so does whatever goes wrong
 // there.
 func (e *Engine) Add(s Spec) (*Torrent, error) {
-	if s.Metainfo == nil || s.Dir == "" {
-		return nil, errors.New("a torrent needs its metainfo and a folder")
+	if s.Metainfo == nil && s.Magnet == nil {
+		return nil, errors.New("a torrent needs its metainfo or a magnet link")
+	}
+	if (s.Dir == "") != s.ResolveOnly {
+		return nil, errors.New("a torrent needs a folder, unless it is only resolved")
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return nil, ErrClosed
 	}
-	hash := s.Metainfo.InfoHash
-	for _, t := range e.torrents[hash] {
-		if t.spec.Dir == s.Dir && t.spec.Path == s.Path {
-			return nil, fmt.Errorf("%w: %s in %s", ErrDuplicate, s.Metainfo.Info.Name, s.Dir)
+	t := newTorrent(e, s)
+	for _, o := range e.torrents[t.hash] {
+		if !s.ResolveOnly && o.spec.Dir == s.Dir && o.spec.Path == s.Path {
+			return nil, fmt.Errorf("%w: %s in %s", ErrDuplicate, t.hash, s.Dir)
 		}
 	}
-	t := newTorrent(e, s)
-	e.torrents[hash] = append(e.torrents[hash], t)
+	e.torrents[t.hash] = append(e.torrents[t.hash], t)
 	go t.run()
 	return t, nil
 }
@@ -205,12 +216,11 @@ func (e *Engine) Close(ctx context.Context) error {
 func (e *Engine) forget(t *Torrent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	hash := t.spec.Metainfo.InfoHash
-	rest := slices.DeleteFunc(e.torrents[hash], func(o *Torrent) bool { return o == t })
+	rest := slices.DeleteFunc(e.torrents[t.hash], func(o *Torrent) bool { return o == t })
 	if len(rest) == 0 {
-		delete(e.torrents, hash)
+		delete(e.torrents, t.hash)
 	} else {
-		e.torrents[hash] = rest
+		e.torrents[t.hash] = rest
 	}
 }
 
@@ -231,4 +241,19 @@ func (e *Engine) serving(hash metainfo.Hash) *hub {
 // be running. What is gone already is no error.
 func Erase(dir, path string, m *metainfo.Metainfo) error {
 	return disk.Erase(dir, path, m.Info, m.InfoHash)
+}
+
+// EraseMagnet is [Erase] for a torrent that was known by its info hash. What
+// its files are is read from what the download has kept of it; where nothing
+// was kept, nothing was made.
+func EraseMagnet(dir, path string, hash metainfo.Hash) error {
+	info := disk.ReadInfo(dir, path, hash)
+	if info == nil {
+		return nil
+	}
+	m, err := metainfo.FromInfo(info)
+	if err != nil {
+		return err
+	}
+	return Erase(dir, path, m)
 }

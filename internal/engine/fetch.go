@@ -38,6 +38,18 @@ func ReadMetainfo(b []byte) (*metainfo.Metainfo, error) {
 	return m, nil
 }
 
+// ReadMagnet parses a magnet link. The error is a [download.Failure].
+func ReadMagnet(link string) (*metainfo.Magnet, error) {
+	m, err := metainfo.ParseMagnet(link)
+	switch {
+	case errors.Is(err, metainfo.ErrUnsupported):
+		return nil, permanent(download.ReasonUnsupportedTorrent, "%v", err)
+	case err != nil:
+		return nil, permanent(download.ReasonMetainfoInvalid, "%v", err)
+	}
+	return m, nil
+}
+
 // FetchMetainfo gets a .torrent file over HTTP(S), within the engine's guard,
 // and parses it. The error is a [download.Failure]; it names the host but
 // neither path nor query, which may hold a passkey.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
@@ -39,10 +40,11 @@ type hub struct {
 	burst  []wire.Message                        // Reused by eachPeer.
 	named  map[string]context.CancelFunc         // Ends the search for a peer that a person named.
 
+	before download.Progress // The snapshot when it began: counters go on from there.
+	pieces int               // How many the torrent has, as far as that was known then.
 	// store takes and gives the blocks of connections. It is there before the
 	// first message that speaks of a block.
-	store  *disk.Store
-	pieces int // How many the torrent has.
+	store *disk.Store
 }
 
 func newHub(t *Torrent) *hub {
@@ -50,14 +52,20 @@ func newHub(t *Torrent) *hub {
 	h.ctx, h.cancel = context.WithCancel(t.ctx)
 	h.links.open = map[swarm.Peer]*link{}
 	h.want, _ = t.wishes()
+	h.before, h.pieces = *t.Progress(), wire.UnknownPieces
+	if m := t.meta.Load(); m != nil {
+		h.pieces = m.Info.PieceCount()
+	}
 	return h
 }
 
 // search begins to look for peers.
-func (s *hub) search(c tracker.SessionConfig) {
-	e := s.t.engine
-	c.Client, c.Extra, c.PeerID, c.Port, c.Found, c.Logger = e.tracker, s.want.Trackers, e.peerID, e.Port(), s.found, s.log
-	s.trackers = tracker.Start(c)
+func (s *hub) search(tiers [][]string, private bool) {
+	s.trackers = tracker.Start(tracker.SessionConfig{
+		Client: s.t.engine.tracker, Tiers: tiers, Extra: s.want.Trackers, Private: private,
+		InfoHash: s.t.hash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
+		Stats: s.announced, Found: s.found, Logger: s.log,
+	})
 	s.findPeers(s.want.Peers)
 }
 

@@ -13,9 +13,12 @@ import (
 // be resolved is looked up again; it doubles each time.
 const lookupFirst, lookupLast = time.Second, 5 * time.Minute
 
-// findPeers looks up the peers that a person named, each once, until it is found
-// or not named any more.
+// findPeers looks up the peers that a person named, and those of the magnet
+// link, each once, until it is found or not named any more.
 func (s *hub) findPeers(hostPorts []string) {
+	if m := s.t.spec.Magnet; m != nil {
+		hostPorts = slices.Concat(hostPorts, m.Peers)
+	}
 	for hostPort, cancel := range s.named {
 		if !slices.Contains(hostPorts, hostPort) {
 			cancel()

@@ -130,7 +130,7 @@ func (s *hub) dial(addr netip.AddrPort) {
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
-		p, err := s.t.engine.net.Dial(s.ctx, addr, s.t.spec.Metainfo.InfoHash)
+		p, err := s.t.engine.net.Dial(s.ctx, addr, s.t.hash)
 		if err == nil {
 			err = s.serve(p, false)
 		}

@@ -35,16 +35,21 @@ type PeerInfo struct {
 
 // firstProgress is what is known before any file is opened.
 func firstProgress(s Spec) *download.Progress {
-	m := s.Metainfo
-	return &download.Progress{
-		At: time.Now(), State: download.StateChecking,
-		InfoHash: m.InfoHash.String(), Name: m.Info.Name,
-		BytesTotal: m.Info.PayloadLength(), BytesUploaded: s.BytesUploaded,
-		CompletedAt: s.CompletedAt,
-		Pieces: download.Pieces{
-			Length: m.Info.PieceLength, Total: m.Info.PieceCount(),
-			Have: bitfield.New(m.Info.PieceCount()).Bytes(),
-		},
+	p := &download.Progress{
+		At: time.Now(), State: download.StateResolving, BytesUploaded: s.BytesUploaded, CompletedAt: s.CompletedAt,
+	}
+	if s.Metainfo != nil {
+		p.State = download.StateChecking
+		describe(p, s.Metainfo)
+	}
+	return p
+}
+
+// describe says which torrent it is.
+func describe(p *download.Progress, m *metainfo.Metainfo) {
+	p.InfoHash, p.Name, p.BytesTotal = m.InfoHash.String(), m.Info.Name, m.Info.PayloadLength()
+	p.Pieces = download.Pieces{
+		Length: m.Info.PieceLength, Total: m.Info.PieceCount(), Have: bitfield.New(m.Info.PieceCount()).Bytes(),
 	}
 }
 
@@ -71,14 +76,22 @@ func (t *Torrent) checked(done, total int64) {
 
 // announced is what a tracker is told. It is called from goroutines of the
 // tracker session.
-func (s *session) announced() tracker.Stats {
+func (s *hub) announced() tracker.Stats {
 	p := s.t.Progress()
-	return tracker.Stats{
+	st := tracker.Stats{
 		Uploaded:   p.BytesUploaded - s.before.BytesUploaded,
 		Downloaded: p.BytesDownloaded - s.before.BytesDownloaded,
 		Left:       p.BytesTotal - p.BytesVerified,
 	}
+	if p.InfoHash == "" {
+		st.Left = unknownLeft
+	}
+	return st
 }
+
+// unknownLeft is how many bytes trackers are told to be missing of a torrent
+// whose size is not known. It must not be 0, which is what seeds say.
+const unknownLeft = 16 << 10
 
 // meter counts what the swarm does not: payload bytes verified, and when
 // something last moved.
@@ -191,7 +204,7 @@ func (s *session) state(now time.Time, p *download.Progress, stats *swarm.Stats)
 	return download.StateStalled, s.whyStalled(p, stats)
 }
 
-func (s *session) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Failure {
+func (s *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Failure {
 	unreachable := ""
 	for _, t := range p.Trackers {
 		if t.LastError == "" {

@@ -8,7 +8,6 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
-	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 )
 
 // session is a torrent from the moment its files are open until it stops or
@@ -18,28 +17,42 @@ type session struct {
 	info  *metainfo.Info
 	swarm *swarm.Swarm
 
-	synced   chan error        // Capacity 1: all pieces are durable, or why not.
-	complete bool              // All pieces are verified.
-	durable  bool              // And on stable storage.
-	resumed  bool              // It was complete when it was opened.
-	before   download.Progress // The snapshot when the session began: its counters go on.
+	synced   chan error // Capacity 1: all pieces are durable, or why not.
+	complete bool       // All pieces are verified.
+	durable  bool       // And on stable storage.
+	resumed  bool       // It was complete when it was opened.
 	meter    meter
 	web      webSeeds
 }
 
-func newSession(t *Torrent, store *disk.Store) *session {
-	m := t.spec.Metainfo
-	s := &session{hub: newHub(t), info: m.Info, synced: make(chan error, 1), web: webSeeds{}}
-	s.store, s.pieces = store, m.Info.PieceCount()
+// newSession makes the session of a torrent whose files are in store. It goes
+// on with what was found while the torrent was resolved, if it was.
+func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
+	m := t.meta.Load()
+	s := &session{info: m.Info, synced: make(chan error, 1), web: webSeeds{}}
+	if from != nil {
+		s.hub = from.hub
+	} else {
+		s.hub = newHub(t)
+	}
+	s.store = store
 	have := store.Have()
-	s.swarm = swarm.New(time.Now(), swarm.Config{
-		Pieces: m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
+	c := swarm.Config{
+		Metadata: m.InfoBytes,
+		Pieces:   m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
 		Port: uint16(t.engine.Port()), Client: clientVersion,
 		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
-	})
-	s.before = *t.Progress()
+	}
 	s.meter = newMeter(m.Info, have)
+	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
+	if from != nil {
+		s.swarm = from.swarm
+		s.perform(s.swarm.Resolve(time.Now(), c))
+	} else {
+		s.swarm = swarm.New(time.Now(), c)
+		s.search(m.Tiers(), m.Info.Private)
+	}
 	return s
 }
 
@@ -82,9 +95,6 @@ func (s *session) loop(ctx context.Context) error {
 
 // begin starts what goes on around the swarm.
 func (s *session) begin(wake *time.Timer) {
-	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
-	m := s.t.spec.Metainfo
-	s.search(tracker.SessionConfig{Tiers: m.Tiers(), Private: m.Info.Private, InfoHash: m.InfoHash, Stats: s.announced})
 	s.handle(nil, wake)
 	if s.swarm.Have().IsFull() {
 		s.resumed = true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // Torrent is one torrent in an engine. Its methods may be called from any
@@ -19,6 +20,8 @@ import (
 type Torrent struct {
 	engine *Engine
 	spec   Spec
+	hash   metainfo.Hash
+	meta   atomic.Pointer[metainfo.Metainfo] // nil until resolved.
 	log    *slog.Logger
 
 	ctx      context.Context // Ends when the torrent is to stop.
@@ -52,7 +55,6 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 	t := &Torrent{
 		engine:  e,
 		spec:    s,
-		log:     e.log.With("torrent", s.Metainfo.Info.Name, "infoHash", s.Metainfo.InfoHash.String()),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
@@ -64,6 +66,14 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}
+	if m := s.Metainfo; m != nil {
+		t.hash = m.InfoHash
+		t.meta.Store(m)
+		t.log = e.log.With("torrent", m.Info.Name, "infoHash", t.hash.String())
+	} else {
+		t.hash = s.Magnet.InfoHash
+		t.log = e.log.With("infoHash", t.hash.String())
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.progress.Store(firstProgress(s))
 	return t
@@ -71,6 +81,10 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 
 // Progress returns the latest snapshot. It is never nil and never changes.
 func (t *Torrent) Progress() *download.Progress { return t.progress.Load() }
+
+// Metainfo returns what the torrent is made of, or nil as long as that is not
+// known of a magnet link.
+func (t *Torrent) Metainfo() *metainfo.Metainfo { return t.meta.Load() }
 
 // Peers returns what was known of each connected peer when Progress was made.
 func (t *Torrent) Peers() []PeerInfo {
@@ -170,14 +184,22 @@ func (t *Torrent) run() {
 	}
 }
 
-// runSession opens the files and goes on until the torrent is stopped (nil),
-// is at rest (nil), is to be checked again (errVerify), or fails.
+// runSession finds out what the torrent is, opens the files, and goes on until
+// the torrent is stopped (nil), is at rest (nil), is to be checked again
+// (errVerify), or fails.
 func (t *Torrent) runSession() error {
-	store, err := t.open()
-	if err != nil {
+	from, err := t.resolve()
+	if err != nil || t.meta.Load() == nil || t.spec.ResolveOnly {
 		return err
 	}
-	s := newSession(t, store)
+	store, err := t.open()
+	if err != nil {
+		if from != nil {
+			from.end()
+		}
+		return err
+	}
+	s := newSession(t, store, from)
 	t.hub.Store(s.hub)
 	err = s.loop(t.ctx)
 	t.hub.Store(nil)
@@ -199,11 +221,15 @@ func (t *Torrent) open() (*disk.Store, error) {
 	t.verify = false
 	t.mu.Unlock()
 	t.amend(func(p *download.Progress) { p.State, p.Err, p.Checked = download.StateChecking, nil, 0 })
-	m := t.spec.Metainfo
-	store, err := t.engine.disk.Open(t.ctx, disk.Spec{
+	m := t.meta.Load()
+	spec := disk.Spec{
 		Dir: t.spec.Dir, Path: t.spec.Path, Info: m.Info, InfoHash: m.InfoHash,
 		Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, Done: t.pieceDone,
-	}, t.checked)
+	}
+	if t.spec.Magnet != nil {
+		spec.KeepInfo = m.InfoBytes
+	}
+	store, err := t.engine.disk.Open(t.ctx, spec, t.checked)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (s *session) useWebSeeds(named []string) {
 	if s.complete {
 		named = nil
 	} else {
-		named = append(slices.Clone(named), s.t.spec.Metainfo.URLList...)
+		named = append(slices.Clone(named), s.t.meta.Load().URLList...)
 		named = named[:min(len(named), maxWebSeeds)]
 	}
 	for url, w := range s.web {
@@ -189,7 +189,7 @@ func (ws webSeeds) status() []download.WebSeed {
 
 // webSeedsFailed says why web seeds are of no use, nil if nothing is known
 // against them.
-func (s *session) webSeedsFailed(p *download.Progress) *download.Failure {
+func (s *hub) webSeedsFailed(p *download.Progress) *download.Failure {
 	var said []string
 	for _, w := range p.WebSeeds {
 		if w.LastError != "" {

@@ -97,9 +97,9 @@ func eraseFiles(fsys FS, info *metainfo.Info, ours func(file int) bool) (errs []
 	return errs
 }
 
-// removeState removes the parts file, the journal, the lock and their folders.
+// removeState removes the journal, what is beside it, and their folders.
 func removeState(fsys FS, folder string) error {
-	for _, name := range []string{partsName, "/journal", "/journal.new", "/lock"} {
+	for _, name := range []string{partsName, "/journal", "/journal.new", infoName, infoName + ".new", "/lock"} {
 		if err := fsys.Remove(folder + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault("remove", folder+name, err)
 		}

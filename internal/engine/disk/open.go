@@ -51,7 +51,11 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 		folders: map[string]bool{},
 	}
 	s.choose(spec.Selected)
-	if err := s.resume(ctx, spec, progress); err != nil {
+	err = s.resume(ctx, spec, progress)
+	if err == nil {
+		err = keepInfo(fsys, spec.InfoHash, spec.KeepInfo)
+	}
+	if err != nil {
 		s.undo()
 		return nil, err
 	}

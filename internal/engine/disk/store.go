@@ -27,6 +27,10 @@ type Spec struct {
 	// these go to a file beside the journal.
 	Selected *bitfield.Bitfield
 
+	// KeepInfo is the info dictionary, to be found by [ReadInfo] later; nil
+	// for a torrent whose .torrent file will be there.
+	KeepInfo []byte
+
 	// Owner is written into the lock file, so that who finds the torrent
 	// locked learns by whom.
 	Owner string

@@ -256,8 +256,7 @@ func (m *Magnet) String() string {
 }
 
 // Metainfo returns what is known of the torrent once its info dictionary is:
-// the dictionary, and what the link says. Each tracker is a tier of its own,
-// because a link gives them no order. Errors match [ErrInvalid], also if the
+// the dictionary, and what the link says. Errors match [ErrInvalid], also if the
 // bytes are not those of the info hash, or [ErrUnsupported]. The result refers
 // to info, which must not change any more.
 func (m *Magnet) Metainfo(info []byte) (*Metainfo, error) {
@@ -268,11 +267,18 @@ func (m *Magnet) Metainfo(info []byte) (*Metainfo, error) {
 	if full.InfoHash != m.InfoHash {
 		return nil, fmt.Errorf("%w: the info dictionary has the info hash %v, and not %v of the magnet link", ErrInvalid, full.InfoHash, m.InfoHash)
 	}
-	for _, t := range m.Trackers {
-		full.AnnounceList = append(full.AnnounceList, []string{t})
-	}
+	full.AnnounceList = m.Tiers()
 	full.URLList = m.WebSeeds
 	return full, nil
+}
+
+// Tiers returns the trackers, each as a tier of its own: none of them is to be
+// passed over because another one answers.
+func (m *Magnet) Tiers() (tiers [][]string) {
+	for _, t := range m.Trackers {
+		tiers = append(tiers, []string{t})
+	}
+	return tiers
 }
 
 // Magnet returns the link to a torrent: its hash, name, trackers and web seeds.

@@ -64,7 +64,7 @@ type Config struct {
 	// Extended says that both sides speak the extension protocol (BEP 10).
 	// Otherwise its messages are skipped, like those of unknown ids.
 	Extended bool
-	Pieces   int // How many pieces the torrent has.
+	Pieces   int // How many pieces the torrent has, or [wire.UnknownPieces].
 	// Down and Up limit payload, in bytes; all of a list must agree. They
 	// may be shared and changed at any time; a limiter's burst should be at
 	// least [wire.MaxBlock].
@@ -80,6 +80,7 @@ type Conn struct {
 	fast     bool
 	extended bool
 	pieces   int
+	bitfield int // The bytes of one at most.
 	down     limits
 	up       limits
 
@@ -112,6 +113,9 @@ func New(cfg Config) *Conn {
 		fast: cfg.Fast, extended: cfg.Extended, pieces: cfg.Pieces,
 		down: cfg.Down, up: cfg.Up,
 		wake: make(chan struct{}, 1),
+	}
+	if c.bitfield = (c.pieces + 7) / 8; c.pieces == wire.UnknownPieces {
+		c.bitfield = wire.MaxBody
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.reader.socket = newSocket(cfg.Conn)
@@ -186,7 +190,7 @@ func (c *Conn) Send(ms ...wire.Message) {
 		}
 		c.unsent = wire.Append(c.unsent, m)
 	}
-	ok = ok && len(c.unsent) <= maxUnsent+(c.pieces+7)/8
+	ok = ok && len(c.unsent) <= maxUnsent+c.bitfield
 	c.mu.Unlock()
 	if !ok {
 		c.end(&Error{reason: ReasonOverflow})

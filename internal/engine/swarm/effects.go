@@ -23,6 +23,9 @@ type Effects struct {
 	Unsend []Send
 	Finish []Finish         // Pieces all of whose blocks are in place: to be hashed and written.
 	Dial   []netip.AddrPort // Peers to connect to. Connected or DialFailed follows for each.
+	// Info is the info dictionary, once it was fetched from peers (BEP 9):
+	// then [Swarm.Resolve] is to be called with what is in it.
+	Info []byte
 	// NeedPeers says that more addresses would be useful: trackers may be
 	// asked earlier than their interval, never than their minimum.
 	NeedPeers bool

@@ -9,8 +9,9 @@ func (s *Swarm) introduce(p *peer) {
 	h := wire.ExtendedHandshake{
 		Client: s.c.Client, Port: s.c.Port, Requests: maxRequests,
 		YourIP: p.addr.Addr(), UploadOnly: s.Complete(),
+		MetadataSize: int64(len(s.c.Metadata)),
 	}
-	h.SetExtensions(wire.ExtUploadOnly)
+	h.SetExtensions(wire.ExtUploadOnly, wire.ExtMetadata)
 	s.send(p, wire.Extend(uint8(wire.ExtHandshake), h.Append(nil)))
 }
 
@@ -28,6 +29,8 @@ func (s *Swarm) extendedBy(p *peer, m *wire.Message) {
 		if p.ext.UploadOnly, err = wire.ParseUploadOnly(content); err == nil {
 			s.hasMore(p)
 		}
+	case wire.ExtMetadata:
+		err = s.metadataBy(p, content)
 	}
 	if err != nil {
 		s.close(p, ReasonExtension)

@@ -102,6 +102,17 @@ const (
 	// maxPieceCopies of the same piece.
 	maxBans, maxDeparted, maxCopies, maxPieceCopies = 4096, 1024, 64, 4
 
+	// maxKept is how many messages of one peer are kept until the info
+	// dictionary is known, and maxKeptBytes how much the bitfields among them
+	// may have of all peers. A peer that says more is sent away.
+	maxKept, maxKeptBytes = 4096, 64 << 20
+	// Of the info dictionary a peer gets metadataBurst pieces at once, and
+	// then as many each second, which is 128 KiB. maxMetadataQueue is how
+	// many requests wait for that; others are rejected, as BEP 9 suggests. A
+	// peer that has asked for the whole dictionary maxMetadataTimes gets no
+	// more.
+	metadataBurst, maxMetadataQueue, maxMetadataTimes = 8, 64, 3
+
 	// tick is how often a swarm looks for what did not happen.
 	tick = time.Second
 )
@@ -121,6 +132,8 @@ const (
 	ReasonBitfieldLate = "second bitfield"   // After the peer had already said what it has.
 	ReasonFast         = "fast not agreed"   // A message of BEP 6 without BEP 6.
 	ReasonExtension    = "bad extension"     // An extended message that can't be read.
+	ReasonNoMetadata   = "no metadata"       // It can't or won't send the info dictionary, which is all that is wanted.
+	ReasonEarly        = "too much early"    // More than maxKept before the info dictionary is known.
 	ReasonRequest      = "bad request"       // Outside the piece, or too long.
 	ReasonFlood        = "too many requests" // More than maxQueue.
 	ReasonUnrequested  = "unrequested block" // A block that it was not asked for.

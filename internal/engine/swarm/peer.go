@@ -25,6 +25,9 @@ type peer struct {
 	reason   string // Of Close.
 	sentSome bool   // Blocks.
 
+	meta metadataQueue  // Pieces of the info dictionary that it wants.
+	kept []wire.Message // What it said before the info dictionary was known.
+
 	pick *picker.Peer // nil while closing.
 	told bool         // It has said what it has.
 
@@ -80,7 +83,14 @@ func (s *Swarm) connected(e *Event) {
 	p.pick = s.pick.Join(picker.ID(p.id))
 	s.peers = append(s.peers, p)
 	s.byKey[p.key] = p
-	s.greet(p)
+	if p.extended {
+		s.introduce(p)
+	}
+	if s.early == nil {
+		s.greet(p)
+	} else if !p.extended {
+		s.close(p, ReasonNoMetadata)
+	}
 }
 
 // refuse says why a connection can't stay, "" if it can. It may close another
@@ -147,11 +157,8 @@ func (s *Swarm) prefer(p, old *peer) bool {
 	return p.incoming != oursIsHigher
 }
 
-// greet says who we are, what we have, and what the peer may have while choked.
+// greet says what we have, and what the peer may have while choked.
 func (s *Swarm) greet(p *peer) {
-	if p.extended {
-		s.introduce(p)
-	}
 	switch {
 	case p.fast && s.have.IsFull():
 		s.send(p, wire.Message{ID: wire.HaveAll})
@@ -192,7 +199,10 @@ func (s *Swarm) detach(p *peer) {
 	}
 	s.pick.Leave(p.pick)
 	p.pick = nil
-	p.requests, p.uploads = queue{}, queue{}
+	p.requests, p.uploads, p.meta = queue{}, queue{}, metadataQueue{}
+	if s.early != nil {
+		s.early.leave(p)
+	}
 	if s.byKey[p.key] == p {
 		delete(s.byKey, p.key)
 	}

@@ -21,6 +21,9 @@ type Config struct {
 	Port        uint16   // That we listen on, and
 	Client      string   // our name and version: peers are told (BEP 10).
 
+	// Metadata is the info dictionary, which peers may ask for (BEP 9).
+	Metadata []byte
+
 	// Have is the set of pieces that are on the disk and verified, nil for
 	// none. The swarm keeps it and changes it.
 	Have *bitfield.Bitfield
@@ -66,6 +69,7 @@ type Swarm struct {
 	pool  pool               // Addresses.
 	slots slots              // Unchoked peers.
 	guilt guilt              // Failed pieces and bans.
+	early *early             // While the info dictionary is not known; nil from then on.
 	whole []uint32           // Pieces that were whole on the disk, to be verified.
 	idbuf []picker.ID        // Scratch.
 	bbuf  []picker.Block     // Scratch.
@@ -85,19 +89,25 @@ type Swarm struct {
 // New returns the swarm of a torrent without connections. Handle must be called
 // once soon, with or without events, to get it going.
 func New(now time.Time, c Config) *Swarm {
-	if c.Have == nil {
-		c.Have = bitfield.New(c.Pieces)
-	}
 	s := &Swarm{
-		c:     c,
 		zero:  now,
 		rng:   rand.New(rand.NewPCG(c.Seed, 0x737761726d)),
-		have:  c.Have,
 		byID:  map[Peer]*peer{},
 		byKey: map[[20]byte]*peer{},
 		pool:  newPool(),
 		guilt: newGuilt(),
 	}
+	s.describe(c)
+	return s
+}
+
+// describe tells the swarm what the torrent consists of, and what of it is
+// there.
+func (s *Swarm) describe(c Config) {
+	if c.Have == nil {
+		c.Have = bitfield.New(c.Pieces)
+	}
+	s.c, s.have = c, c.Have
 	s.setMaxPeers(c.MaxPeers)
 	s.pick = picker.New(picker.Config{
 		Pieces:     c.Pieces,
@@ -115,7 +125,6 @@ func New(now time.Time, c Config) *Swarm {
 	}
 	s.busy.complete = s.Complete()
 	s.busy.uploadOnly = s.busy.complete
-	return s
 }
 
 // Have returns the verified pieces. It is the swarm's own: to be read between
@@ -204,7 +213,11 @@ func (s *Swarm) event(e *Event) {
 	case Gone:
 		s.gone(p)
 	case Received:
-		if !p.closing {
+		switch {
+		case p.closing:
+		case s.early != nil:
+			s.receivedEarly(p, &e.Msg)
+		default:
 			s.received(p, &e.Msg)
 		}
 	case Block:
@@ -232,6 +245,9 @@ func (s *Swarm) settle() {
 	}
 	s.busy.freed = false
 	s.tellUploadOnly()
+	if s.early != nil {
+		s.fetch()
+	}
 	if s.busy.dial {
 		s.dial()
 	}
@@ -244,6 +260,7 @@ func (s *Swarm) tick() {
 		s.overdue(p)
 	}
 	s.refillHungry()
+	s.serveMetadata()
 	if s.now >= s.slots.next {
 		s.rechoke(true)
 	}

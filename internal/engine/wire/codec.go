@@ -13,6 +13,10 @@ const (
 	PieceHeaderLen = HeaderLen + 8
 )
 
+// UnknownPieces stands for the number of pieces of a torrent of which only the
+// info hash is known.
+const UnknownPieces = -1
+
 // CheckLength says whether a message of this id may have a body (all after the
 // id byte) of n bytes in a torrent of that many pieces. The error says what is
 // wrong with it; such a peer is to be dropped.
@@ -27,6 +31,10 @@ func CheckLength(id ID, n uint32, pieces int) error {
 	case Request, Cancel, Reject:
 		least, most = 12, 12
 	case Bitfield:
+		if pieces == UnknownPieces {
+			most = MaxBody
+			break
+		}
 		least = uint32((pieces + 7) / 8)
 		most = least
 	case Piece:

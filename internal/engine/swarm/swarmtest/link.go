@@ -111,9 +111,13 @@ func (e *end) send(m wire.Message) {
 		return
 	}
 	to := e.other
+	m, lie := e.node.distort(m)
 	e.travel(func() {
 		if !to.open {
 			return
+		}
+		if lie && !to.node.opening {
+			to.node.misled[e.node.index] = true
 		}
 		if m.ID == wire.Reject {
 			to.out--
@@ -226,6 +230,7 @@ func appendEffects(b []byte, hash uint64, node int, now time.Duration, fx *swarm
 	for _, a := range fx.Dial {
 		b = append(b, a.String()...)
 	}
+	b = append(b, fx.Info...)
 	if fx.NeedPeers {
 		b = append(b, 'n')
 	}

@@ -1,6 +1,7 @@
 package swarmtest
 
 import (
+	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -22,14 +23,15 @@ const (
 
 // node is one peer: its swarm, its disk and its side of all connections.
 type node struct {
-	w     *World
-	index int
-	c     Node
-	addr  netip.AddrPort
-	key   [20]byte
-	swarm *swarm.Swarm
-	disk  disk
-	left  bool
+	w      *World
+	index  int
+	c      Node
+	addr   netip.AddrPort
+	key    [20]byte
+	config swarm.Config
+	swarm  *swarm.Swarm
+	disk   disk
+	left   bool
 
 	ends   []*end // Open connections.
 	byID   map[swarm.Peer]*end
@@ -47,7 +49,10 @@ type node struct {
 	sent     int64
 	downFree time.Duration
 
-	banned, deceived map[int]bool
+	opening bool // It knows the torrent and does not have its files open yet.
+
+	shuns                    map[netip.Addr]bool // Whole addresses.
+	banned, deceived, misled map[int]bool
 }
 
 func newNode(w *World, i int, c Node) *node {
@@ -67,7 +72,7 @@ func newNode(w *World, i int, c Node) *node {
 		w: w, index: i, c: c,
 		addr:   netip.AddrPortFrom(c.IP, uint16(6881+i)),
 		byID:   map[swarm.Peer]*end{},
-		banned: map[int]bool{}, deceived: map[int]bool{},
+		banned: map[int]bool{}, deceived: map[int]bool{}, misled: map[int]bool{}, shuns: map[netip.Addr]bool{},
 	}
 	copy(n.key[:], fmt.Sprintf("-TO0000-node%08d", w.rng.IntN(1e8)))
 	binary.BigEndian.PutUint16(n.key[18:], uint16(i))
@@ -76,12 +81,20 @@ func newNode(w *World, i int, c Node) *node {
 		have.SetAll()
 	}
 	n.disk = newDisk(w.c, have)
-	n.swarm = swarm.New(start.Add(c.Starts), swarm.Config{
+	n.config = swarm.Config{
 		Pieces: w.c.Pieces, PieceLength: w.c.PieceLength, Length: w.c.Length,
 		PeerID: n.key, Port: n.addr.Port(), Client: "swarmtest",
 		Have: have.Clone(), Seed: w.rng.Uint64(), MaxPeers: c.MaxPeers,
 		DownloadLimit: c.Limit, Wanted: c.Wants, Sequential: c.Sequential,
-	})
+	}
+	if w.metadata != nil {
+		n.config.Metadata, n.config.InfoHash = w.metadata, sha1.Sum(w.metadata)
+	}
+	if c.Resolves {
+		n.swarm = swarm.NewResolving(start.Add(c.Starts), n.config)
+	} else {
+		n.swarm = swarm.New(start.Add(c.Starts), n.config)
+	}
 	return n
 }
 
@@ -103,7 +116,7 @@ func (n *node) happens(e swarm.Event) {
 // handle is the node's one call of Handle.
 func (n *node) handle() {
 	n.flushing = false
-	if n.left {
+	if n.left || n.opening {
 		return
 	}
 	events := n.inbox
@@ -112,6 +125,9 @@ func (n *node) handle() {
 	n.w.record(n, fx)
 	n.carryOut(fx)
 	n.inbox = append(events[:0], n.inbox...)
+	if fx.Info != nil {
+		n.resolved(fx.Info)
+	}
 }
 
 // carryOut does what the effects say, in their order.
@@ -123,6 +139,9 @@ func (n *node) carryOut(fx *swarm.Effects) {
 			}
 			e.shut()
 		}
+	}
+	for _, a := range fx.Ban {
+		n.shuns[a] = true
 	}
 	for _, s := range fx.Send {
 		if e := n.byID[s.Peer]; e != nil {

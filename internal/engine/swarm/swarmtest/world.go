@@ -26,6 +26,7 @@ type Config struct {
 	PieceLength int64
 	Length      int64 // 0: all pieces are of PieceLength.
 	Nodes       []Node
+	Metadata    int // Bytes of the info dictionary, for those who have or want it.
 
 	// Loss is the chance of a message to be held up by a retransmission,
 	// as TCP does it; Break is the mean lifetime of a connection, 0 for ever.
@@ -50,6 +51,9 @@ type Node struct {
 	Wants      []*bitfield.Bitfield
 	Sequential bool
 
+	Resolves      bool    // It knows the info hash alone to begin with.
+	LiesOfTorrent float64 // The chance of each piece of the info dictionary that it sends to be wrong.
+
 	Lies       float64 // The chance of each block it sends to be wrong.
 	StallAfter int     // It sends so many blocks and then none, if not 0.
 	IP         netip.Addr
@@ -60,13 +64,15 @@ type World struct {
 	c     Config
 	rng   *rand.Rand
 	nodes []*node
-	now   time.Duration
-	queue events
-	seq   uint64
-	ports uint16
-	hash  uint64
-	buf   []byte
-	err   error
+
+	metadata []byte
+	now      time.Duration
+	queue    events
+	seq      uint64
+	ports    uint16
+	hash     uint64
+	buf      []byte
+	err      error
 
 	// Sent and Received are the bytes of blocks that left, and that arrived;
 	// Lost those that left and had nobody to arrive at.
@@ -108,7 +114,7 @@ func New(c Config) *World {
 	if c.Addresses == 0 {
 		c.Addresses = 50
 	}
-	w := &World{c: c, rng: rand.New(rand.NewPCG(c.Seed, 0x776f726c64)), ports: 10_000}
+	w := &World{metadata: metadata(c.Seed, c.Metadata), c: c, rng: rand.New(rand.NewPCG(c.Seed, 0x776f726c64)), ports: 10_000}
 	for i, n := range c.Nodes {
 		w.nodes = append(w.nodes, newNode(w, i, n))
 	}
@@ -206,8 +212,16 @@ func (w *World) SentBy(i int) int64 { return w.nodes[i].sent }
 // Bans says whether a node has closed a connection to another as banned.
 func (w *World) Bans(i, other int) bool { return w.nodes[i].banned[other] }
 
+// Shuns says whether a node has banned all of the address of another, who may
+// have been gone already.
+func (w *World) Shuns(i, other int) bool { return w.nodes[i].shuns[w.nodes[other].addr.Addr()] }
+
 // Deceived says whether a node has stored a wrong block of another.
 func (w *World) Deceived(i, by int) bool { return w.nodes[i].deceived[by] }
+
+// Misled says whether a node has got a wrong piece of the info dictionary of
+// another.
+func (w *World) Misled(i, by int) bool { return w.nodes[i].misled[by] }
 
 // Leave takes a node out of the world: all its connections break.
 func (w *World) Leave(i int) {

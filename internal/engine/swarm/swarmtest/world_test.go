@@ -30,7 +30,7 @@ func run(t *testing.T, w *World, until func() bool, limit time.Duration) {
 		sent += st.Uploaded
 		received += st.Downloaded
 		for j := range w.nodes {
-			if w.Bans(i, j) && w.c.Nodes[j].Lies == 0 {
+			if liar := w.c.Nodes[j]; w.Bans(i, j) && liar.Lies == 0 && liar.LiesOfTorrent == 0 {
 				t.Errorf("seed %d: node %d banned node %d, which is honest", w.c.Seed, i, j)
 			}
 		}
@@ -102,7 +102,7 @@ func checkLiars(t *testing.T, w *World) {
 				continue
 			}
 			lied++
-			if !w.Bans(i, j) {
+			if !w.Bans(i, j) && !w.Shuns(i, j) {
 				t.Errorf("seed %d: node %d got wrong bytes of node %d and has not banned it", w.c.Seed, i, j)
 			}
 		}

@@ -1,0 +1,73 @@
+package disk
+
+import (
+	"crypto/sha1"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// infoName is the file, beside the journal, of the info dictionary of a
+// torrent that was known by its hash alone.
+const infoName = "/info"
+
+// ReadInfo returns the info dictionary that an earlier [Disk.Open] of the
+// torrent in path below dir has kept, or nil. What can't be read, or has
+// another hash, is as good as none: it can be had from peers again.
+func ReadInfo(dir, below string, hash metainfo.Hash) []byte {
+	fsys, err := openRoot(dir, below, false)
+	if err != nil {
+		return nil
+	}
+	defer fsys.Close()
+	return readInfo(fsys, hash)
+}
+
+func readInfo(fsys FS, hash metainfo.Hash) []byte {
+	name := folderOf(hash) + infoName
+	stat, err := fsys.Lstat(name)
+	if err != nil || !stat.Mode().IsRegular() || stat.Size() > metainfo.MaxSize {
+		return nil
+	}
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	b := make([]byte, stat.Size())
+	if n, err := f.ReadAt(b, 0); n < len(b) || err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	if sha1.Sum(b) != hash {
+		return nil
+	}
+	return b
+}
+
+// keepInfo keeps an info dictionary for the next start, if it is not there
+// already. At each instant there is a whole file or none.
+func keepInfo(fsys FS, hash metainfo.Hash, b []byte) error {
+	if b == nil || readInfo(fsys, hash) != nil {
+		return nil
+	}
+	folder := folderOf(hash)
+	name, temp := folder+infoName, folder+infoName+".new"
+	f, err := fsys.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fault("create", temp, err)
+	}
+	err = errors.Join(writeAll(f, [][]byte{b}, 0), f.Sync(), f.Close())
+	if err == nil {
+		err = fsys.Rename(temp, name)
+	}
+	if err != nil {
+		if rerr := fsys.Remove(temp); !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+		return fault("write", name, err)
+	}
+	return syncFolder(fsys, folder)
+}

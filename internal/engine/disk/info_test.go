@@ -1,0 +1,94 @@
+package disk
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestInfoDictionaryIsKeptForTheNextStart(t *testing.T) {
+	s := mixed(t, 1)
+	info := []byte("the info dictionary")
+	hash := sha1.Sum(info)
+	d, dir := newRealDisk(t)
+	spec := Spec{Dir: dir, Path: "down/load", Info: s.Info, InfoHash: hash, KeepInfo: info, Done: func(Result) {}}
+	if b := ReadInfo(dir, "down/load", hash); b != nil {
+		t.Errorf("%q before anything was kept", b)
+	}
+	name := filepath.Join(dir, "down/load", folderOf(hash), "info")
+	for range 2 { // What was kept and is damaged is kept anew.
+		store, err := d.Open(t.Context(), spec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if b := ReadInfo(dir, "down/load", hash); !bytes.Equal(b, info) {
+			t.Errorf("%q was kept", b)
+		}
+		if err := os.WriteFile(name, []byte("the info dictionarx"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b := ReadInfo(dir, "down/load", hash); b != nil {
+			t.Errorf("%q has another hash", b)
+		}
+	}
+	if err := Erase(dir, "down/load", s.Info, hash); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "down/load")); len(left) != 1 { // A folder of the torrent's without a journal that names it stays.
+		t.Logf("left: %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "down/load", stateFolder)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the state was left: %v", err)
+	}
+}
+
+// Wherever the power goes, there is the whole dictionary or none, and the next
+// start keeps it.
+func TestInfoDictionarySurvivesAPowerCutWholeOrNotAtAll(t *testing.T) {
+	s := mixed(t, 1)
+	info := bytes.Repeat([]byte("info"), 5000)
+	hash := sha1.Sum(info)
+	for cut := 1; ; cut++ {
+		m := newMemFS()
+		m.cut = cut
+		d := volume(m, 64)
+		spec := Spec{Info: s.Info, InfoHash: hash, KeepInfo: info, Done: func(Result) {}}
+		store, err := d.Open(t.Context(), spec, nil)
+		if err == nil {
+			store.Close() // The power may be off.
+		}
+		d.Close()
+		done := m.ops <= cut
+		if b := readInfo(m.afterCut(rand.New(rand.NewPCG(uint64(cut), 1))), hash); done && !bytes.Equal(b, info) {
+			t.Fatalf("%d bytes were kept", len(b))
+		}
+		if done {
+			return
+		}
+	}
+}
+
+func TestNoSpaceForTheInfoDictionaryIsSaid(t *testing.T) {
+	s := mixed(t, 1)
+	m := newMemFS()
+	m.fault = func(op, name string) error {
+		if op == "write" && filepath.Base(name) == "info.new" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	d := volume(m, 64)
+	defer d.Close()
+	_, err := d.Open(t.Context(), Spec{Info: s.Info, InfoHash: sha1.Sum([]byte("x")), KeepInfo: []byte("x"), Done: func(Result) {}}, nil)
+	if !errors.Is(err, ErrNoSpace) {
+		t.Errorf("got %v", err)
+	}
+}

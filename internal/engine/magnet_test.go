@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+)
+
+// manyPieces makes an info dictionary of several metadata pieces: 20 bytes for
+// each piece of the content.
+const manyPieces = 16 << 10
+
+func magnetOf(m *metainfo.Metainfo, peers ...*Engine) *metainfo.Magnet {
+	link := m.Magnet()
+	for _, e := range peers {
+		link.Peers = append(link.Peers, e.addr())
+	}
+	return link
+}
+
+func TestMagnetLinkDownloadsWhatItNames(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int
+		link func(m *metainfo.Metainfo, seeds ...*Engine) *metainfo.Magnet
+		spec Spec
+	}{
+		{"a tracker in the link, several pieces of metadata", 40 << 20, func(m *metainfo.Metainfo, _ ...*Engine) *metainfo.Magnet { return m.Magnet() }, Spec{}},
+		{"peers in the link", 100_000, magnetOf, Spec{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := content{"a/data": c.size, "empty": 0}.write(t, "content")
+			m := create(t, root, manyPieces, newTestTracker(t))
+			one, two := seed(t, root, m), seed(t, content{"a/data": c.size, "empty": 0}.write(t, "content"), m)
+			dir := t.TempDir()
+			s := c.spec
+			s.Magnet, s.Dir, s.Path = c.link(m, one, two), dir, "below"
+			tor, err := newTestEngine(t, Config{}).Add(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := tor.Progress(); p.State != download.StateResolving || p.InfoHash != "" || tor.Metainfo() != nil {
+				t.Errorf("it begins with %+v", p)
+			}
+			p := await(t, tor, "the download", is(download.StateComplete))
+			sameTree(t, root, filepath.Join(dir, "below/content"))
+			if p.InfoHash != m.InfoHash.String() || p.Name != "content" || p.BytesVerified != m.Info.PayloadLength() {
+				t.Errorf("complete with %+v", p)
+			}
+		})
+	}
+}
+
+func TestMagnetLinkIsOnlyResolvedWithoutAFolder(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	from := seed(t, root, m)
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: m.Magnet(), ResolveOnly: true, Peers: []string{from.addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-tor.Done()
+	if got := tor.Metainfo(); got == nil || got.InfoHash != m.InfoHash || got.Info.Length != m.Info.Length {
+		t.Errorf("resolved %+v, %v", got, tor.Progress().Err)
+	}
+	if p := tor.Progress(); p.Name != "content" || p.State != download.StateResolving || p.BytesTotal != 1<<20 {
+		t.Errorf("ended with %+v", p)
+	}
+}
+
+// The info dictionary is kept beside the journal, so that the next start needs
+// no peer.
+func TestMagnetLinkWhoseMetadataIsKeptStartsWithoutPeers(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	dir := t.TempDir()
+	spec := Spec{Magnet: m.Magnet(), Dir: dir}
+	from := seed(t, root, m)
+	spec.Peers = []string{from.addr()}
+	tor, err := newTestEngine(t, Config{}).Add(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the download", is(download.StateComplete))
+	spec.Peers = nil
+	tor, err = newTestEngine(t, Config{}).Add(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the same download again", is(download.StateComplete))
+	if err := EraseMagnet(dir, "", m.InfoHash); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	if err := EraseMagnet(dir, "", m.InfoHash); err != nil {
+		t.Errorf("what is gone already: %v", err)
+	}
+}
+
+func TestMagnetLinkWithoutPeersSaysSoAndGoesOn(t *testing.T) {
+	root := content{"data": 100_000}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: m.Magnet(), Dir: t.TempDir(), StallTimeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := await(t, tor, "a reason", func(p *download.Progress) bool { return p.Err != nil })
+	if p.State != download.StateResolving || p.Err.Reason != download.ReasonNoPeers || p.Err.Permanent {
+		t.Errorf("%+v: %v", p, p.Err)
+	}
+	from := seed(t, root, m)
+	tor.Update(Update{Peers: []string{from.addr()}})
+	await(t, tor, "the download", is(download.StateComplete))
+}
+
+func TestMagnetLinkCanBeStoppedWhileItIsResolved(t *testing.T) {
+	m := create(t, content{"data": 1}.write(t, "content"), manyPieces, "")
+	e, dir := newTestEngine(t, Config{}), t.TempDir()
+	spec := Spec{Magnet: m.Magnet(), Dir: dir}
+	tor, err := e.Add(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Add(spec); !errors.Is(err, ErrDuplicate) {
+		t.Errorf("the same again: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := tor.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Who is still resolving passes on what it learns, and takes callers.
+func TestMagnetLinksResolveFromEachOther(t *testing.T) {
+	root := content{"data": 3 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	first := newTestEngine(t, Config{})
+	a, err := first.Add(Spec{Magnet: m.Magnet(), Dir: t.TempDir(), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newTestEngine(t, Config{})
+	b, err := second.Add(Spec{Magnet: magnetOf(m, first), Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, a, "a caller", func(p *download.Progress) bool { return p.Peers.Connected == 1 })
+	from := seed(t, root, m)
+	a.Update(Update{Peers: []string{from.addr()}, Seeding: download.Seeding{Policy: download.SeedForever}})
+	await(t, b, "the download", is(download.StateComplete))
+}

@@ -1,0 +1,158 @@
+package swarm
+
+import (
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
+
+// early is what a swarm has before the info dictionary is known: the fetch of
+// it, and what peers said meanwhile and can't be understood yet.
+type early struct {
+	fetch *metadata.Fetch
+	bytes int // Of bitfields that are kept.
+}
+
+// NewResolving returns the swarm of a torrent of which only the info hash is
+// known. It finds peers and keeps connections as any other does, but all that
+// it asks them for is the info dictionary (BEP 9), until Effects.Info gives it
+// and [Swarm.Resolve] follows. What c says of pieces means nothing.
+func NewResolving(now time.Time, c Config) *Swarm {
+	// It is a torrent of one piece that nobody has.
+	c.Pieces, c.PieceLength, c.Length = 1, block.Size, block.Size
+	c.Have, c.Wanted, c.Partial, c.Metadata = nil, nil, nil, nil
+	s := New(now, c)
+	s.early = &early{fetch: metadata.New(c.InfoHash)}
+	return s
+}
+
+// Resolve tells a swarm that was made by [NewResolving] what the torrent is
+// after all. It goes on with the same connections and addresses, and returns
+// what is to be done as [Swarm.Handle] does.
+func (s *Swarm) Resolve(now time.Time, c Config) *Effects {
+	s.begin(now)
+	s.early = nil
+	s.describe(c)
+	for _, p := range s.peers {
+		p.pick = s.pick.Join(picker.ID(p.id))
+	}
+	for _, p := range append([]*peer(nil), s.peers...) {
+		s.introduce(p) // Now we have the info dictionary to offer.
+		s.greet(p)
+		kept := p.kept
+		p.kept = nil
+		for i := range kept {
+			if !p.closing {
+				s.received(p, &kept[i])
+			}
+		}
+	}
+	s.busy.dial = true
+	s.settle()
+	return &s.fx
+}
+
+// leave forgets a peer.
+func (e *early) leave(p *peer) {
+	e.fetch.Leave(metadata.ID(p.id))
+	for _, m := range p.kept {
+		e.bytes -= len(m.Payload)
+	}
+	p.kept = nil
+}
+
+// receivedEarly handles a message before the info dictionary is known. What
+// speaks of pieces is kept until they are.
+func (s *Swarm) receivedEarly(p *peer, m *wire.Message) {
+	switch m.ID {
+	case wire.Extended:
+		s.extendedEarly(p, m)
+	case wire.Request, wire.Cancel, wire.Reject:
+		// We have offered nothing, and asked for nothing.
+	default:
+		s.keep(p, m)
+	}
+}
+
+// keep keeps a message until it is known what a piece is.
+func (s *Swarm) keep(p *peer, m *wire.Message) {
+	s.early.bytes += len(m.Payload)
+	p.kept = append(p.kept, *m)
+	if len(p.kept) > maxKept || s.early.bytes > maxKeptBytes {
+		s.close(p, ReasonEarly)
+	}
+}
+
+// extendedEarly follows an extended message before the info dictionary is
+// known.
+func (s *Swarm) extendedEarly(p *peer, m *wire.Message) {
+	e, content := m.Extension()
+	switch e {
+	case wire.ExtMetadata:
+		s.metadataEarly(p, content)
+		return
+	case wire.ExtDontHave:
+		s.keep(p, m)
+		return
+	}
+	if s.extendedBy(p, m); p.closing || e != wire.ExtHandshake {
+		return
+	}
+	size := p.ext.MetadataSize
+	if p.ext.IDs[wire.ExtMetadata] == 0 {
+		size = 0
+	}
+	if !s.early.fetch.Offer(metadata.ID(p.id), size) {
+		s.close(p, ReasonExtension)
+	}
+}
+
+// metadataEarly follows a message about the info dictionary while it is being
+// fetched. Who asks for it is sent a reject: a piece can't be given away before
+// the whole was verified.
+func (s *Swarm) metadataEarly(p *peer, content []byte) {
+	m, err := wire.ParseMetadata(content)
+	ok := err == nil
+	switch {
+	case err != nil:
+	case m.Kind == wire.MetadataRequest && p.ext.IDs[wire.ExtMetadata] != 0:
+		s.rejectMetadata(p, m.Piece)
+	case m.Kind == wire.MetadataData:
+		p.sentSome = true
+		ok = s.early.fetch.Data(metadata.ID(p.id), m.Piece, m.Data)
+	case m.Kind == wire.MetadataReject:
+		ok = s.early.fetch.Reject(s.now, metadata.ID(p.id), m.Piece)
+	}
+	if !ok {
+		s.close(p, ReasonExtension)
+	}
+}
+
+// fetch carries out what the fetch of the info dictionary wants.
+func (s *Swarm) fetch() {
+	f := s.early.fetch
+	known := f.Done() != nil
+	steps := f.Step(s.now)
+	for _, id := range steps.Liars {
+		if who, ok := s.who(picker.ID(id)); ok {
+			s.ban(who)
+		}
+	}
+	for _, id := range steps.Slow {
+		if p := s.byID[Peer(id)]; p != nil {
+			s.close(p, ReasonNoMetadata)
+		}
+	}
+	for _, a := range steps.Ask {
+		if p := s.byID[Peer(a.Peer)]; p != nil && !p.closing {
+			m := wire.Metadata{Kind: wire.MetadataRequest, Piece: a.Piece}
+			s.send(p, m.Message(p.ext.IDs[wire.ExtMetadata]))
+		}
+	}
+	if !known && f.Done() != nil {
+		s.fx.Info = f.Done()
+	}
+}
