@@ -12,13 +12,19 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
-// source resolves spec.source: what ConfigMaps and Secrets hold is read, an
-// address is passed on. The failure says what a person can do about a source
+// source resolves spec.source: what ConfigMaps and Secrets hold is read,
+// addresses and links are passed on. The failure says what a person can do about a source
 // that can't be resolved; the error is about the API server.
 func (r *TorrentDownloadReconciler) source(ctx context.Context, td *v1alpha1.TorrentDownload) (download.Source, *download.Failure, error) {
 	if u := td.Spec.Source.URL; u != nil {
 		url, problem, err := r.url(ctx, td.Namespace, u)
 		return download.Source{URL: url}, problem, err
+	}
+	if m := td.Spec.Source.Magnet; m != "" {
+		return download.Source{Magnet: m}, nil, nil
+	}
+	if h := td.Spec.Source.InfoHash; h != "" {
+		return download.Source{Magnet: "magnet:?xt=urn:btih:" + h}, nil, nil
 	}
 	var b []byte
 	var problem *download.Failure

@@ -98,6 +98,23 @@ func TestAddressWithHeadersAndCertificates(t *testing.T) {
 	})
 }
 
+func TestMagnetLinksAndInfoHashesArePassedOn(t *testing.T) {
+	b := newBench(t)
+	const hash = "0123456789ABCDEF0123456789abcdef01234567"
+	by := func(link string) func(download.Request) bool {
+		return func(r download.Request) bool { return r.Source.Magnet == link }
+	}
+	link := b.download("link", func(td *v1alpha1.TorrentDownload) {
+		td.Spec.Source = v1alpha1.Source{Magnet: "magnet:?xt=urn:btih:" + hash + "&tr=http://t/a"}
+	})
+	b.runs(link, "by the link", by("magnet:?xt=urn:btih:"+hash+"&tr=http://t/a"))
+	alone := b.download("hash", func(td *v1alpha1.TorrentDownload) {
+		td.Spec.Source = v1alpha1.Source{InfoHash: hash}
+		td.Spec.Discovery.Peers = []string{"seeder.example.org:6881"}
+	})
+	b.runs(alone, "by the hash", by("magnet:?xt=urn:btih:"+hash))
+}
+
 // TestSourceIsReadAgainAfterAFailure, and not while the download runs.
 func TestSourceIsReadAgainAfterAFailure(t *testing.T) {
 	b := newBench(t)

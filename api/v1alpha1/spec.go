@@ -6,6 +6,10 @@ import (
 
 // TorrentDownloadSpec says which torrent is wanted and where. A source and a
 // volume are enough.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.source.infoHash) || has(self.discovery) && (has(self.discovery.trackers) && size(self.discovery.trackers) > 0 || has(self.discovery.peers) && size(self.discovery.peers) > 0)",message="source.infoHash says nothing about where peers are: name some in discovery.peers, or trackers in discovery.trackers"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.infoHash) || !has(self.verification) || !has(self.verification.infoHash) || self.source.infoHash.lowerAscii() == self.verification.infoHash.lowerAscii()",message="verification.infoHash differs from source.infoHash: correct one of them or leave verification out"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.magnet) || !has(self.verification) || !has(self.verification.infoHash) || !self.source.magnet.matches('(?i)urn:btih:[0-9a-f]{40}') || self.source.magnet.lowerAscii().contains('urn:btih:' + self.verification.infoHash.lowerAscii())",message="verification.infoHash differs from the info hash of source.magnet: correct one of them or leave verification out"
 type TorrentDownloadSpec struct {
 	// source says where the torrent's metainfo (the content of a .torrent
 	// file) comes from. Set exactly one of its fields. It can't be changed.
@@ -60,8 +64,29 @@ type TorrentDownloadSpec struct {
 
 // Source is where the metainfo of a torrent comes from.
 //
-// +kubebuilder:validation:ExactlyOneOf=url;metainfoFrom
+// +kubebuilder:validation:ExactlyOneOf=magnet;infoHash;url;metainfoFrom
 type Source struct {
+	// magnet is a magnet link, as a page that offers the torrent shows it. The
+	// metainfo is fetched from peers, which are found through the trackers and
+	// peers of the link and of discovery, and kept on the volume. Whoever may
+	// read this object reads the link: for a tracker's URL that is a secret,
+	// put the .torrent file into a Secret instead and use metainfoFrom.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?i)magnet:[?]')",message="magnet must be a magnet link, which begins with magnet:?"
+	// +kubebuilder:validation:XValidation:rule="self.matches('(?i)[?&]xt([.][0-9]+)?=urn(:|%3a)btih(:|%3a)([0-9a-f]{40}|[a-z2-7]{32})(&|$)')",message="magnet must name the torrent by xt=urn:btih: and a v1 info hash, 40 hexadecimal digits or 32 characters of base32 (urn:btmh alone, of version 2, is not supported)"
+	// +optional
+	Magnet string `json:"magnet,omitempty"`
+
+	// infoHash is the torrent's v1 info hash in 40 hexadecimal digits: a
+	// magnet link with nothing else in it. Peers are found through discovery,
+	// which has to name trackers or peers.
+	// +kubebuilder:validation:MinLength=40
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]+$')",message="infoHash must be a v1 info hash: 40 hexadecimal digits"
+	// +optional
+	InfoHash string `json:"infoHash,omitempty"`
+
 	// url fetches the .torrent file over HTTP or HTTPS.
 	// +optional
 	URL *URLSource `json:"url,omitempty"`

@@ -143,7 +143,7 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 func TestRatiosAreRoundedToAPercentAndNeverToNone(t *testing.T) {
 	for ratio, want := range map[float64]int{1.5: 150, 1.15: 115, 0.001: 1, maxSeedRatio: 100 * maxSeedRatio} {
 		f := downloadFlags{seedRatio: ratio}
-		if got := f.spec(nil).Seeding.RatioPercent; got != want {
+		if got := f.spec(torrent{}).Seeding.RatioPercent; got != want {
 			t.Errorf("a ratio of %v is %d%%, want %d%%", ratio, got, want)
 		}
 	}
@@ -294,7 +294,8 @@ func TestInspectOnTheWrongFiles(t *testing.T) {
 	dir := t.TempDir()
 	run(t, "inspect", filepath.Join(dir, "missing")).expectFailure(t, exitFiles, "can't read "+filepath.Join(dir, "missing")+": no such file")
 	run(t, "inspect", dir).expectFailure(t, exitFiles, "is a directory")
-	run(t, "inspect", "magnet:?xt=urn:btih:1").expectFailure(t, exitTorrent, "magnet links are not supported yet")
+	run(t, "inspect", "magnet:?xt=urn:btih:1").expectFailure(t, exitTorrent, "1 characters")
+	run(t, "inspect", "magnet:?xt=urn:btmh:1220").expectFailure(t, exitTorrent, "version 2")
 	run(t, "inspect", "https://a.example/b.torrent").expectFailure(t, exitFiles, "fetch it first")
 	run(t, "inspect", write(t, dir, "text", []byte("hello"))).expectFailure(t, exitTorrent, "text: invalid torrent")
 	run(t, "inspect", write(t, dir, "empty", nil)).expectFailure(t, exitTorrent, "empty: invalid torrent")

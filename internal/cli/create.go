@@ -217,6 +217,7 @@ func summarize(w io.Writer, m *metainfo.Metainfo) {
 	}
 	row("Name", "%s", m.Info.Name)
 	row("Info hash", "%s", m.InfoHash)
+	row("Magnet", "%s", m.Magnet())
 	row("Size", "%s (%d bytes)", termui.Bytes(m.Info.PayloadLength()), m.Info.PayloadLength())
 	row("Pieces", "%d of %s", m.Info.PieceCount(), termui.Bytes(m.Info.PieceLength))
 	files := 0

@@ -15,7 +15,6 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -43,11 +42,15 @@ type downloadFlags struct {
 func newDownload() *cobra.Command {
 	var f downloadFlags
 	cmd := &cobra.Command{
-		Use:   "download FILE...",
-		Short: "Download what .torrent files describe",
-		Long: `Download what .torrent files describe into a folder, and verify all of it.
-FILE may be - for standard input. Several are downloaded at once; then the exit
-code is that of the first that failed.
+		Use:   "download FILE|MAGNET...",
+		Short: "Download what .torrent files or magnet links name",
+		Long: `Download what .torrent files or magnet links name into a folder, and verify all
+of it. FILE may be - for standard input. Several are downloaded at once; then
+the exit code is that of the first that failed.
+
+What a magnet link names is asked of peers first, found by the trackers and
+peers of the link, --tracker and --peer. It is kept in the folder, so that the
+same link needs nobody for that the next time.
 
 Ctrl-C stops it, and the same command goes on where it was; what is in the
 folder already is used where it is right. A second Ctrl-C ends it at once,
@@ -57,10 +60,11 @@ On a terminal the progress is redrawn in place; elsewhere it is a line each ten
 seconds and for each change; with --json it is one JSON object a line.
 ` + exitHelp,
 		Example: `  torrent-operator download debian.torrent --output /data
-  torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB`,
+  torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB
+  torrent-operator download 'magnet:?xt=urn:btih:0123…&tr=http://tracker.example/announce'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(cmd, errors.New("it takes one .torrent FILE or more, but got none"))
+				return usageError(cmd, errors.New("it takes one .torrent FILE or more, or MAGNET links, but got none"))
 			}
 			return nil
 		},
@@ -117,11 +121,11 @@ func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 }
 
 // downloadAll downloads all torrents at once and shows how it goes.
-func downloadAll(cmd *cobra.Command, e *engine.Engine, torrents []*metainfo.Metainfo, f downloadFlags) error {
+func downloadAll(cmd *cobra.Command, e *engine.Engine, torrents []torrent, f downloadFlags) error {
 	running, errs := make([]*engine.Torrent, len(torrents)), make([]error, len(torrents))
-	for i, m := range torrents {
+	for i, t := range torrents {
 		var err error
-		if running[i], err = e.Add(f.spec(m)); err != nil {
+		if running[i], err = e.Add(f.spec(t)); err != nil {
 			return err
 		}
 	}
@@ -165,10 +169,10 @@ func (f *downloadFlags) check() error {
 	return nil
 }
 
-func (f *downloadFlags) spec(m *metainfo.Metainfo) engine.Spec {
+func (f *downloadFlags) spec(t torrent) engine.Spec {
 	host, _ := os.Hostname()
 	s := engine.Spec{
-		Metainfo: m, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
+		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds,
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,
@@ -186,13 +190,13 @@ func (f *downloadFlags) spec(m *metainfo.Metainfo) engine.Spec {
 	return s
 }
 
-func newView(cmd *cobra.Command, asJSON bool) view {
+func newView(cmd *cobra.Command, asJSON bool, name string) view {
 	out := cmd.OutOrStdout()
 	if asJSON {
 		return &jsonView{out: json.NewEncoder(out)}
 	}
 	if s := newScreen(out); s != nil {
-		return &screenView{screen: s}
+		return &screenView{screen: s, name: name}
 	}
 	return &lineView{out: out}
 }
@@ -233,6 +237,9 @@ func ending(p *download.Progress) error {
 		return failureError(p.Err)
 	case !p.CompletedAt.IsZero() && p.BytesVerified == p.BytesTotal:
 		return nil
+	}
+	if p.State == download.StateResolving {
+		return fail(exitStopped, "stopped before a peer told what the torrent is; the same command asks again")
 	}
 	return fail(exitStopped, "stopped at %d%% of %s; the same command goes on from there", termui.Percent(p.BytesVerified, p.BytesTotal), termui.Bytes(p.BytesTotal))
 }

@@ -18,22 +18,28 @@ import (
 func newInspect() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "inspect FILE",
-		Short: "Show what is in a .torrent file",
+		Use:   "inspect FILE|MAGNET",
+		Short: "Show what is in a .torrent file or a magnet link",
 		Long: `Show what is in a .torrent file: its info hash, size, trackers and files. FILE
-may be - for standard input. Trackers are shown whole, passkeys included.
+may be - for standard input. Of a magnet link it shows what the link itself
+says; no peer is asked. Trackers are shown whole, passkeys included.
 ` + exitHelp,
-		Args: exactly(1, "one .torrent FILE"),
+		Args: exactly(1, "one .torrent FILE or MAGNET link"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := readTorrent(cmd, args[0])
+			t, err := readArgument(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
-			if asJSON {
-				err = inspectJSON(out, m)
-			} else {
-				inspect(out, m)
+			switch {
+			case t.magnet != nil && asJSON:
+				err = json.NewEncoder(out).Encode(forProgram(t.magnet))
+			case t.magnet != nil:
+				inspectMagnet(out, t.magnet)
+			case asJSON:
+				err = inspectJSON(out, t.meta)
+			default:
+				inspect(out, t.meta)
 			}
 			if flushErr := out.Flush(); err == nil {
 				err = flushErr
@@ -71,6 +77,7 @@ type inspected struct {
 	Trackers     [][]string      `json:"trackers"`
 	WebSeeds     []string        `json:"webSeeds"`
 	Nodes        []string        `json:"nodes"`
+	Magnet       string          `json:"magnet"` // The link to it, trackers included.
 	Files        []inspectedFile `json:"files"`
 }
 
@@ -87,7 +94,7 @@ func inspectJSON(w io.Writer, m *metainfo.Metainfo) error {
 		PieceLength: m.Info.PieceLength, Pieces: m.Info.PieceCount(), Private: m.Info.Private,
 		Source: m.Info.Source, Comment: m.Comment, CreatedBy: m.CreatedBy,
 		Trackers: append([][]string{}, m.Tiers()...), WebSeeds: append([]string{}, m.URLList...),
-		Nodes: []string{}, Files: []inspectedFile{},
+		Nodes: []string{}, Magnet: m.Magnet().String(), Files: []inspectedFile{},
 	}
 	if !m.CreationDate.IsZero() {
 		at := m.CreationDate.UTC()

@@ -17,19 +17,19 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
-// readTorrents reads all files before anything begins. None may describe the
-// same torrent as another.
-func readTorrents(cmd *cobra.Command, files []string) ([]*metainfo.Metainfo, error) {
-	torrents, from := make([]*metainfo.Metainfo, len(files)), map[metainfo.Hash]string{}
-	for i, file := range files {
-		m, err := readTorrent(cmd, file)
+// readTorrents reads all files and links before anything begins. None may name
+// the same torrent as another.
+func readTorrents(cmd *cobra.Command, args []string) ([]torrent, error) {
+	torrents, from := make([]torrent, len(args)), map[metainfo.Hash]string{}
+	for i, arg := range args {
+		t, err := readArgument(cmd, arg)
 		if err != nil {
 			return nil, err
 		}
-		if same, ok := from[m.InfoHash]; ok {
-			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, file))
+		if same, ok := from[t.hash()]; ok {
+			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, arg))
 		}
-		torrents[i], from[m.InfoHash] = m, file
+		torrents[i], from[t.hash()] = t, arg
 	}
 	return torrents, nil
 }
@@ -39,7 +39,7 @@ const maxTold = 3
 
 // outcome makes one error of those of all downloads, with the code of the
 // first that failed. That some were stopped matters only if none failed.
-func outcome(torrents []*metainfo.Metainfo, errs []error) error {
+func outcome(torrents []torrent, errs []error) error {
 	if len(errs) == 1 {
 		return errs[0]
 	}
@@ -56,7 +56,7 @@ func outcome(torrents []*metainfo.Metainfo, errs []error) error {
 			code = codeOf(err)
 		}
 		if failed++; failed <= maxTold {
-			told = append(told, fmt.Sprintf("%s: %v", termui.Clean(torrents[i].Info.Name), err))
+			told = append(told, fmt.Sprintf("%s: %v", termui.Clean(torrents[i].name()), err))
 		}
 	}
 	switch {
@@ -71,20 +71,20 @@ func outcome(torrents []*metainfo.Metainfo, errs []error) error {
 }
 
 // newViews returns a view for each of several downloads.
-func newViews(cmd *cobra.Command, asJSON bool, torrents []*metainfo.Metainfo) []view {
+func newViews(cmd *cobra.Command, asJSON bool, torrents []torrent) []view {
 	if len(torrents) == 1 {
-		return []view{newView(cmd, asJSON)}
+		return []view{newView(cmd, asJSON, torrents[0].name())}
 	}
 	out, lock, views := cmd.OutOrStdout(), &sync.Mutex{}, make([]view, len(torrents))
 	b := &board{screen: newScreen(out), rows: make([]*download.Progress, len(torrents)), running: len(torrents)}
-	for i, m := range torrents {
+	for i, t := range torrents {
 		switch {
 		case asJSON:
 			views[i] = shared{lock, &jsonView{out: json.NewEncoder(out)}}
 		case b.screen != nil:
-			views[i] = shared{lock, &rowView{b, i}}
+			views[i] = shared{lock, &rowView{board: b, row: i, name: t.name()}}
 		default:
-			views[i] = shared{lock, &lineView{out: out, name: termui.Clean(m.Info.Name) + ": "}}
+			views[i] = shared{lock, &lineView{out: out, name: termui.Clean(t.name()) + ": "}}
 		}
 	}
 	return views
@@ -114,10 +114,12 @@ type board struct {
 // rowView is the view of one row of a board.
 type rowView struct {
 	*board
-	row int
+	row  int
+	name string // Until the torrent's own is known.
 }
 
 func (v *rowView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
+	p = named(p, v.name)
 	v.rows[v.row] = p
 	if last {
 		v.running--

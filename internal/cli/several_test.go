@@ -98,9 +98,9 @@ func TestOutcomeOfSeveral(t *testing.T) {
 		{[]error{stopped, space, files}, exitSpace, "2 of 3 downloads failed: t1: no space; t2: in the way"},
 		{[]error{files, errors.New("odd"), nil, space, space}, exitFiles, "4 of 5 downloads failed: t0: in the way; t1: odd; t3: no space; and 1 more"},
 	} {
-		torrents := make([]*metainfo.Metainfo, len(c.errs))
+		torrents := make([]torrent, len(c.errs))
 		for i := range torrents {
-			torrents[i] = &metainfo.Metainfo{Info: &metainfo.Info{Name: fmt.Sprintf("t%d", i)}}
+			torrents[i].meta = &metainfo.Metainfo{Info: &metainfo.Info{Name: fmt.Sprintf("t%d", i)}}
 		}
 		switch err := outcome(torrents, c.errs); {
 		case c.code == 0:
@@ -130,7 +130,7 @@ func TestABoardNeverOutgrowsTheTerminal(t *testing.T) {
 			out.Reset()
 			p.At = p.At.Add(redrawEvery * 10)
 			b.drawn = p.At.Add(-redrawEvery)
-			(&rowView{b, i}).show(&p, nil, i == 0)
+			(&rowView{board: b, row: i}).show(&p, nil, i == 0)
 		}
 		lines := strings.Split(strings.TrimSuffix(ansi.ReplaceAllString(out.String(), ""), "\n"), "\n")
 		if len(lines) > max(2, size[1]-1) {

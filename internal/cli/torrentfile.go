@@ -22,8 +22,6 @@ func readTorrent(cmd *cobra.Command, name string) (*metainfo.Metainfo, error) {
 	} else {
 		f, err := os.Open(name)
 		switch {
-		case err != nil && strings.HasPrefix(name, "magnet:"):
-			return nil, fail(exitTorrent, "magnet links are not supported yet; give a .torrent file")
 		case err != nil && strings.Contains(name, "://"):
 			return nil, fail(exitFiles, "%s is no file; fetch it first, and give the .torrent file", name)
 		case err != nil:

@@ -22,6 +22,9 @@ func transfer(p *download.Progress) termui.Transfer {
 	if p.State == download.StateChecking {
 		return termui.Transfer{State: fmt.Sprintf("Checking what is there: %d%%", int(p.Checked*100))}
 	}
+	if p.State == download.StateResolving {
+		return termui.Transfer{State: fmt.Sprintf("Asking peers what the torrent is: %d connected", p.Peers.Connected)}
+	}
 	return termui.Transfer{
 		State: string(p.State), Done: p.BytesVerified, Total: p.BytesTotal,
 		Down: p.DownloadBytesPerSecond, Up: p.UploadBytesPerSecond,
@@ -31,12 +34,24 @@ func transfer(p *download.Progress) termui.Transfer {
 	}
 }
 
+// named returns a snapshot that has a name for a person.
+func named(p *download.Progress, name string) *download.Progress {
+	if p.Name != "" {
+		return p
+	}
+	q := *p
+	q.Name = name
+	return &q
+}
+
 // screenView redraws a download in place on a terminal.
 type screenView struct {
 	screen *screen
+	name   string // Until the torrent's own is known.
 }
 
 func (v *screenView) show(p *download.Progress, _ []engine.PeerInfo, _ bool) {
+	p = named(p, v.name)
 	s := v.screen
 	w := max(1, s.width()-1) // The last column makes some terminals wrap.
 	lines := []string{

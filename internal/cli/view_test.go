@@ -73,7 +73,7 @@ func TestAScreenIsRedrawnInPlaceAndNeverTooWide(t *testing.T) {
 	ansi := regexp.MustCompile("\x1b\\[[0-9]*[A-Za-z]")
 	for _, width := range []int{1, 10, 40, 80, 300} {
 		var out strings.Builder
-		v := &screenView{&screen{out: &out, style: termui.Style{Color: true}, width: func() int { return width }}}
+		v := &screenView{screen: &screen{out: &out, style: termui.Style{Color: true}, width: func() int { return width }}}
 		p := halfway()
 		v.show(&p, nil, false)
 		first := out.String()

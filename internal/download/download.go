@@ -54,11 +54,11 @@ type Request struct {
 	CompletedAt time.Time
 }
 
-// Source says where the metainfo comes from. Exactly one of Metainfo and URL
-// is set.
+// Source says where the metainfo comes from. Exactly one of its fields is set.
 type Source struct {
 	Metainfo []byte // A .torrent file's bytes.
 	URL      *URL
+	Magnet   string // A magnet link: the metainfo comes from peers.
 }
 
 // URL is a .torrent file to be fetched over HTTP(S).

@@ -145,9 +145,11 @@ func waiting(s *situation) (ruling, bool) {
 	return s.hold(r), true
 }
 
-// stalled reports a download that goes on trying.
+// stalled reports a download that goes on trying: to get pieces, or to find out
+// what its magnet link names.
 func stalled(s *situation) (ruling, bool) {
-	if s.p.State != download.StateStalled {
+	resolving := s.p.State == download.StateResolving && s.p.Err != nil && !metadataReasons[s.p.Err.Reason]
+	if s.p.State != download.StateStalled && !resolving {
 		return ruling{}, false
 	}
 	f := s.p.Err

@@ -62,6 +62,8 @@ func TestTableOfConditions(t *testing.T) {
 		{"resolving", unresolved(download.StateResolving, nil), works, "Resolving", "False Resolving", "False Pending", "run", "Resolving"},
 		{"resolving with trouble", unresolved(download.StateResolving, failure("MetainfoUnavailable", false)), works, "MetainfoUnavailable",
 			"False MetainfoUnavailable", "False Pending", "run", "MetainfoUnavailable"},
+		{"resolving, and nobody tells what the magnet link names", unresolved(download.StateResolving, failure("NoPeers", false)), stuck, "NoPeers",
+			"False Resolving", "False Pending", "run", "!NoPeers"},
 		{"waiting for its turn", snapshot(download.StateWaiting, 0), works, "Waiting", "True Resolved", "False Pending", "run", "Resolved Waiting"},
 		{"waiting for the claim to be bound", with(snapshot(download.StateWaiting, 0), failure("ClaimPending", false)), works, "ClaimPending",
 			"True Resolved", "False ClaimPending", "run", "Resolved ClaimPending"},

@@ -86,17 +86,10 @@ func TestExchangesInBothDirections(t *testing.T) {
 // exchange lets one client download a sample from another, with opentracker
 // between them, and compares what arrives.
 func exchange(t *testing.T, s sample, seeder, leecher client) {
-	from := t.TempDir()
-	torrent, tracker := publish(t, s, from)
-	exchangeBy(t, s, seeder, leecher, from, torrent, tracker)
-}
-
-// exchangeBy lets one client download a sample that is in a folder from
-// another, with a tracker between them.
-func exchangeBy(t *testing.T, s sample, seeder, leecher client, from, torrent string, tracker *watched) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), exchangeTimeout, fmt.Errorf("not done within %s", exchangeTimeout))
 	defer cancel()
-	to := t.TempDir()
+	from, to := t.TempDir(), t.TempDir()
+	torrent, tracker := publish(t, s, from)
 	var seed *process
 	var down transfer
 	if leecher.dialed {
@@ -120,7 +113,7 @@ func exchangeBy(t *testing.T, s sample, seeder, leecher client, from, torrent st
 
 // publish writes a sample's content to dir, makes its torrent, and starts a
 // tracker for it.
-func publish(t *testing.T, s sample, dir string) (torrent string, tracker *watched) {
+func publish(t *testing.T, s sample, dir string) (torrent string, tracker *openTracker) {
 	t.Helper()
 	s.content.write(t, dir)
 	port := freePort(t)

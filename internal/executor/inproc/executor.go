@@ -18,7 +18,6 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // Bounds on fetching the .torrent file of a download that is to be erased and
@@ -154,30 +153,33 @@ func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request
 	if err != nil {
 		return err
 	}
-	m := old.resolved()
-	if m == nil {
-		if m, err = x.resolveToErase(ctx, r); err != nil {
+	c := content{meta: old.resolved()}
+	if c.meta == nil {
+		if c, err = x.readToErase(ctx, r); err != nil {
 			return err
 		}
 	}
-	return engine.Erase(dir, r.Volume.Path, m)
+	if c.meta == nil {
+		return engine.EraseMagnet(dir, r.Volume.Path, c.hash())
+	}
+	return engine.Erase(dir, r.Volume.Path, c.meta)
 }
 
-// resolveToErase resolves a request while the caller of Stop waits. A server
-// that never answers holds up few of them, and none for long.
-func (x *Executor) resolveToErase(ctx context.Context, r download.Request) (*metainfo.Metainfo, error) {
+// readToErase reads a request's source while the caller of Stop waits. A
+// server that never answers holds up few of them, and none for long.
+func (x *Executor) readToErase(ctx context.Context, r download.Request) (content, error) {
 	if r.Source.URL == nil {
-		return x.resolve(ctx, r)
+		return x.read(ctx, r)
 	}
 	select {
 	case x.fetches <- struct{}{}:
 		defer func() { <-x.fetches }()
 	default:
-		return nil, errFetches
+		return content{}, errFetches
 	}
 	ctx, cancel := context.WithTimeout(ctx, eraseFetch)
 	defer cancel()
-	return x.resolve(ctx, r)
+	return x.read(ctx, r)
 }
 
 func (x *Executor) wake(id download.ID) {

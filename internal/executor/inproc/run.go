@@ -1,6 +1,7 @@
 package inproc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -40,7 +41,7 @@ func (x *Executor) start(id download.ID, r download.Request, old *run) *run {
 	run.publish(download.Progress{State: download.StateResolving, BytesUploaded: r.BytesUploaded})
 	if old != nil {
 		old.stop()
-		if m := old.resolved(); m != nil && reflect.DeepEqual(old.wanted().Source, r.Source) && pinned(m, r) == nil {
+		if m := old.resolved(); m != nil && reflect.DeepEqual(old.wanted().Source, r.Source) && pinned(m.InfoHash, r) == nil {
 			run.meta = m
 		}
 	}
@@ -179,19 +180,17 @@ func (r *run) attempt(ctx context.Context) error {
 	default:
 	}
 	want := r.wanted()
-	m := r.resolved()
-	if m == nil {
+	c := content{meta: r.resolved()}
+	if known := c.meta; known == nil || want.Source.Magnet != "" {
 		var err error
-		if m, err = r.x.resolve(ctx, want); err != nil {
+		if c, err = r.x.read(ctx, want); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		r.meta = m
-		r.mu.Unlock()
+		c.meta = cmp.Or(known, c.meta)
+		r.learn(c.meta)
 	}
 	if want.ResolveOnly {
-		r.publishStill(download.StateWaiting, nil)
-		return nil
+		return r.resolve(ctx, want, c)
 	}
 	pv, err := r.x.bound(ctx, r.id.Namespace, want.Volume.ClaimName)
 	if err != nil {
@@ -201,14 +200,43 @@ func (r *run) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.download(ctx, want, m, dir)
+	return r.download(ctx, want, c, dir)
+}
+
+// learn takes in the metainfo, if there is one.
+func (r *run) learn(m *metainfo.Metainfo) {
+	if m == nil {
+		return
+	}
+	r.mu.Lock()
+	r.meta = m
+	r.mu.Unlock()
+}
+
+// resolve has the metadata fetched from peers, if it is not known, and then
+// waits for what else is wanted.
+func (r *run) resolve(ctx context.Context, want download.Request, c content) error {
+	if c.meta == nil {
+		t, err := r.x.cfg.Engine.Add(engine.Spec{
+			Magnet: c.magnet, ResolveOnly: true, Trackers: want.Trackers, Peers: want.Peers,
+			Limits: want.Limits, StallTimeout: want.StallTimeout, BytesUploaded: want.BytesUploaded,
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.follow(ctx, t); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	r.publishStill(download.StateWaiting, nil)
+	return nil
 }
 
 // download runs the torrent in dir until it ends or ctx does.
-func (r *run) download(ctx context.Context, want download.Request, m *metainfo.Metainfo, dir string) error {
+func (r *run) download(ctx context.Context, want download.Request, c content, dir string) error {
 	verify := want.VerifyToken != "" && want.VerifyToken != r.verified
 	t, err := r.x.cfg.Engine.Add(engine.Spec{
-		Metainfo: m, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
+		Metainfo: c.meta, Magnet: c.magnet, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
 		Trackers: want.Trackers, Peers: want.Peers, WebSeeds: want.WebSeeds, Seeding: want.Seeding, Limits: want.Limits,
 		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
@@ -228,6 +256,7 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 	news, late := r.news, false
 	for {
 		r.publish(*t.Progress())
+		r.learn(t.Metainfo())
 		select {
 		case <-t.Changed():
 		case <-news:
@@ -236,6 +265,7 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 			}
 		case <-t.Done():
 			p := t.Progress()
+			r.learn(t.Metainfo())
 			r.publish(*p)
 			if p.State == download.StateFailed {
 				return p.Err
@@ -259,7 +289,7 @@ func (r *run) update(t *engine.Torrent) bool {
 		Trackers: next.Trackers, Peers: next.Peers, WebSeeds: next.WebSeeds, Seeding: next.Seeding,
 		Limits: next.Limits, StallTimeout: next.StallTimeout,
 	})
-	if taken && next.VerifyToken != r.verified {
+	if taken && !next.ResolveOnly && next.VerifyToken != r.verified {
 		if taken = t.Verify(); taken {
 			r.verified = next.VerifyToken
 		}

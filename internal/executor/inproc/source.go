@@ -9,28 +9,41 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
-// resolve gets the metainfo that a request names and holds it against the
-// pinned info hash. The error is a [download.Failure].
-func (x *Executor) resolve(ctx context.Context, r download.Request) (*metainfo.Metainfo, error) {
-	var m *metainfo.Metainfo
-	var err error
-	if r.Source.URL != nil {
-		m, err = x.cfg.Engine.FetchMetainfo(ctx, *r.Source.URL)
-	} else {
-		m, err = engine.ReadMetainfo(r.Source.Metainfo)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := pinned(m, r); err != nil {
-		return nil, err
-	}
-	return m, nil
+// content is what a request's source names: the metainfo, or the link with
+// which it comes from peers or from what is kept on the volume, or both.
+type content struct {
+	meta   *metainfo.Metainfo
+	magnet *metainfo.Magnet
 }
 
-// pinned holds a metainfo against the info hash that a request pins.
-func pinned(m *metainfo.Metainfo, r download.Request) error {
-	if got := m.InfoHash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
+// hash returns the info hash, which is the same for both.
+func (c content) hash() metainfo.Hash {
+	if c.meta != nil {
+		return c.meta.InfoHash
+	}
+	return c.magnet.InfoHash
+}
+
+// read gets what a request names and holds it against the pinned info hash.
+// The error is a [download.Failure].
+func (x *Executor) read(ctx context.Context, r download.Request) (c content, err error) {
+	switch {
+	case r.Source.Magnet != "":
+		c.magnet, err = engine.ReadMagnet(r.Source.Magnet)
+	case r.Source.URL != nil:
+		c.meta, err = x.cfg.Engine.FetchMetainfo(ctx, *r.Source.URL)
+	default:
+		c.meta, err = engine.ReadMetainfo(r.Source.Metainfo)
+	}
+	if err != nil {
+		return content{}, err
+	}
+	return c, pinned(c.hash(), r)
+}
+
+// pinned holds an info hash against the one that a request pins.
+func pinned(hash metainfo.Hash, r download.Request) error {
+	if got := hash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
 		return failForGood(download.ReasonInfoHashMismatch,
 			"the torrent has info hash %s, and %s is wanted, because spec.verification.infoHash asks for it or the source yielded it before; correct whichever is wrong", got, strings.ToLower(r.InfoHash))
 	}
