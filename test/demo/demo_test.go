@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -124,6 +125,16 @@ func TestObjectsAreFiveDocumentsOfYAML(t *testing.T) {
 	const want = "Node PersistentVolume PersistentVolumeClaim ConfigMap TorrentDownload"
 	if got := strings.Join(kinds, " "); got != want {
 		t.Errorf("objects are %s, want %s", got, want)
+	}
+}
+
+func TestTheLinkOfTheSecondDownloadIsYAML(t *testing.T) {
+	const link = "magnet:?xt=urn:btih:00&dn=a+b&tr=http%3A%2F%2Fa%2F"
+	var o struct {
+		Spec struct{ Source struct{ Magnet string } }
+	}
+	if err := yaml.Unmarshal(fmt.Appendf(nil, linkedDownload, link), &o); err != nil || o.Spec.Source.Magnet != link {
+		t.Errorf("%+v, %v", o, err)
 	}
 }
 

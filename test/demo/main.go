@@ -58,6 +58,7 @@ type demo struct {
 	cp        *cluster.ControlPlane
 	torrent   string // the .torrent file
 	infoHash  string
+	magnet    string // the link to it
 	trackerAt string // announce URL
 	table     *table
 }
@@ -84,7 +85,7 @@ func run(parent context.Context, out io.Writer, binary string, exit bool) (err e
 	d.undo(func() { os.RemoveAll(d.dir) })
 	for _, step := range []func(context.Context) error{
 		d.startControlPlane, d.startTracker, d.makeTorrent, d.startSeeders,
-		d.startOperator, d.applyObjects, d.awaitDownload, d.compare,
+		d.startOperator, d.applyObjects, d.awaitDownload, d.compare, d.byLink,
 	} {
 		if err := step(ctx); err != nil {
 			return err

@@ -30,6 +30,23 @@ spec:
     downloadBytesPerSecond: ` + rate + ` # so that there is something to watch
 `
 
+// linked is the name of a second TorrentDownload, and its spec.volume.path.
+const linked = "by-link"
+
+// linkedDownload is how a user asks for a torrent of which there is a link; the
+// link goes into its place.
+const linkedDownload = `apiVersion: torrent-operator.io/v1alpha1
+kind: TorrentDownload
+metadata:
+  name: ` + linked + `
+spec:
+  source:
+    magnet: %q
+  volume:
+    claimName: ` + name + `
+    path: ` + linked + `
+`
+
 // surroundings are what a cluster has before: a node, a volume on it, a claim,
 // and the .torrent file.
 var surroundings = template.Must(template.New("").Parse(`apiVersion: v1

@@ -38,6 +38,7 @@ func (d *demo) volumes() string        { return filepath.Join(d.dir, "volumes") 
 func (d *demo) volume() string         { return filepath.Join(d.volumes(), name) }
 func (d *demo) kubectl() string        { return d.cp.KubectlPath + " --kubeconfig=" + d.cp.Kubeconfig }
 func (d *demo) manifest() string       { return filepath.Join(d.dir, "demo.yaml") }
+func (d *demo) linkManifest() string   { return filepath.Join(d.dir, "magnet.yaml") }
 func (d *demo) result() string         { return filepath.Join(d.volume(), resultPath, name) }
 
 func (d *demo) startControlPlane(ctx context.Context) error {
@@ -115,7 +116,7 @@ func (d *demo) makeTorrent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.infoHash = m.InfoHash.String()
+	d.infoHash, d.magnet = m.InfoHash.String(), m.Magnet().String()
 	d.say("Torrent %s: %d pieces, info hash %s", filepath.Base(d.torrent), m.Info.PieceCount(), d.infoHash)
 	return nil
 }
@@ -222,9 +223,10 @@ func (d *demo) applyObjects(ctx context.Context) error {
 	return err
 }
 
-func (d *demo) awaitDownload(ctx context.Context) error {
+// awaitReady waits until a TorrentDownload is Ready.
+func (d *demo) awaitReady(ctx context.Context, name string) error {
 	get := []string{"get", "td", name, "-o", `jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}`}
-	err := poll(ctx, 3*patience, "the download is to be Ready", func(ctx context.Context) (bool, error) {
+	return poll(ctx, 3*patience, "the download is to be Ready", func(ctx context.Context) (bool, error) {
 		conditions, err := d.cp.Kubectl(ctx, get...)
 		if err != nil {
 			return false, err
@@ -239,11 +241,14 @@ func (d *demo) awaitDownload(ctx context.Context) error {
 		}
 		return false, nil
 	})
-	if err != nil {
+}
+
+func (d *demo) awaitDownload(ctx context.Context) error {
+	if err := d.awaitReady(ctx, name); err != nil {
 		return err
 	}
 	// The table comes by another way than the answer above.
-	err = poll(ctx, patience, "kubectl is to print the last row", func(context.Context) (bool, error) {
+	err := poll(ctx, patience, "kubectl is to print the last row", func(context.Context) (bool, error) {
 		return d.table.complete(), nil
 	})
 	if err != nil {
@@ -256,8 +261,28 @@ func (d *demo) awaitDownload(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) compare(ctx context.Context) error {
-	n, err := compareContent(ctx, d.content(), d.result())
+// byLink downloads the same again, by a magnet link: what the torrent is made
+// of comes from the seeders.
+func (d *demo) byLink(ctx context.Context) error {
+	yaml := fmt.Sprintf(linkedDownload, d.magnet)
+	if err := os.WriteFile(d.linkManifest(), []byte(yaml), 0o644); err != nil {
+		return err
+	}
+	d.say("The same by its magnet link: kubectl apply -f %s\n\n%s", d.linkManifest(), yaml)
+	if _, err := d.cp.Kubectl(ctx, "apply", "-f", d.linkManifest()); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx, linked); err != nil {
+		return err
+	}
+	return d.compareWith(ctx, filepath.Join(d.volume(), linked, name))
+}
+
+func (d *demo) compare(ctx context.Context) error { return d.compareWith(ctx, d.result()) }
+
+// compareWith compares what was made with what has come.
+func (d *demo) compareWith(ctx context.Context, result string) error {
+	n, err := compareContent(ctx, d.content(), result)
 	if err != nil {
 		return err
 	}
@@ -273,11 +298,12 @@ func (d *demo) summary(exit bool) {
 What was shown lies here:
   content      %s
   torrent      %s
+  magnet link  %s
   volume       %s
   result       %s
   objects      %s
   logs         %s/*.log and %s/*.log
-`, d.content(), d.torrent, d.volume(), d.result(), d.manifest(), d.dir, d.cp.LogDir)
+`, d.content(), d.torrent, d.magnet, d.volume(), d.result(), d.manifest(), d.dir, d.cp.LogDir)
 	if exit {
 		fmt.Fprintln(d.out, "It goes now, with everything that was started. Without EXIT=1 it stays until Ctrl-C.")
 		return

@@ -86,6 +86,12 @@ func TestExchangesInBothDirections(t *testing.T) {
 // exchange lets one client download a sample from another, with opentracker
 // between them, and compares what arrives.
 func exchange(t *testing.T, s sample, seeder, leecher client) {
+	exchangeBy(t, s, seeder, leecher, func(_ *testing.T, torrent string) string { return torrent })
+}
+
+// exchangeBy is exchange with a leecher that is given something else than the
+// .torrent file, which is what named returns.
+func exchangeBy(t *testing.T, s sample, seeder, leecher client, named func(t *testing.T, torrent string) string) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), exchangeTimeout, fmt.Errorf("not done within %s", exchangeTimeout))
 	defer cancel()
 	from, to := t.TempDir(), t.TempDir()
@@ -94,13 +100,13 @@ func exchange(t *testing.T, s sample, seeder, leecher client) {
 	var down transfer
 	if leecher.dialed {
 		// The seeder connects to those that it finds when it announces itself.
-		down = leecher.leech(ctx, t, torrent, to)
+		down = leecher.leech(ctx, t, named(t, torrent), to)
 		tracker.awaitLeechers(ctx, t, down.process)
 		seed = seeder.seed(ctx, t, torrent, from)
 	} else {
 		seed = seeder.seed(ctx, t, torrent, from)
 		tracker.awaitSeeds(ctx, t, seed)
-		down = leecher.leech(ctx, t, torrent, to)
+		down = leecher.leech(ctx, t, named(t, torrent), to)
 	}
 	if err := down.complete(ctx); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT DIR PORT
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT
 
 create makes a torrent of version 1. leech ends when the download is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
@@ -46,7 +46,12 @@ def run(mode, torrent, folder, port):
         | lt.alert.category_t.tracker_notification | lt.alert.category_t.connect_notification
         | lt.alert.category_t.peer_notification,
     })
-    handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
+    if torrent.startswith("magnet:"):
+        params = lt.parse_magnet_uri(torrent)
+        params.save_path = folder
+        handle = session.add_torrent(params)
+    else:
+        handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
     last = None
     while not stopped:
         session.wait_for_alert(100)
