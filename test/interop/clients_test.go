@@ -91,7 +91,9 @@ var aria2 = client{
 func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 	argv := []string{
 		"aria2c", "--no-conf=true", "--interface=127.0.0.1", "--disable-ipv6=true",
-		"--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
+		"--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
+		// It asks UDP trackers only if it has a DHT too, in which it is alone.
+		"--enable-dht=true", "--dht-listen-port=" + strconv.Itoa(freePort(t)), "--dht-file-path=" + filepath.Join(t.TempDir(), "dht"),
 		"--file-allocation=none", "--console-log-level=notice", "--summary-interval=5", "--show-console-readout=false",
 		"--listen-port=" + strconv.Itoa(freePort(t)), "--dir=" + dir,
 	}

@@ -24,7 +24,9 @@ func TestMagnetLinksInBothDirections(t *testing.T) {
 				t.Run(fmt.Sprintf("%s from %s to %s", s.name, pair[0].name, pair[1].name), func(t *testing.T) {
 					t.Parallel()
 					record(t, "magnet link: "+s.name, pair[0].name, pair[1].name)
-					exchangeBy(t, s, pair[0], pair[1], magnetOf)
+					from := t.TempDir()
+					torrent, tracker := publish(t, s, from)
+					exchangeBy(t, s, pair[0], pair[1], from, torrent, magnetOf(t, torrent), tracker)
 				})
 			}
 		}

@@ -86,27 +86,29 @@ func TestExchangesInBothDirections(t *testing.T) {
 // exchange lets one client download a sample from another, with opentracker
 // between them, and compares what arrives.
 func exchange(t *testing.T, s sample, seeder, leecher client) {
-	exchangeBy(t, s, seeder, leecher, func(_ *testing.T, torrent string) string { return torrent })
+	from := t.TempDir()
+	torrent, tracker := publish(t, s, from)
+	exchangeBy(t, s, seeder, leecher, from, torrent, torrent, tracker)
 }
 
-// exchangeBy is exchange with a leecher that is given something else than the
-// .torrent file, which is what named returns.
-func exchangeBy(t *testing.T, s sample, seeder, leecher client, named func(t *testing.T, torrent string) string) {
+// exchangeBy lets one client download a sample that is in a folder from
+// another, with a tracker between them. The leecher knows the torrent by name:
+// the .torrent file, or a link.
+func exchangeBy(t *testing.T, s sample, seeder, leecher client, from, torrent, name string, tracker *watched) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), exchangeTimeout, fmt.Errorf("not done within %s", exchangeTimeout))
 	defer cancel()
-	from, to := t.TempDir(), t.TempDir()
-	torrent, tracker := publish(t, s, from)
+	to := t.TempDir()
 	var seed *process
 	var down transfer
 	if leecher.dialed {
 		// The seeder connects to those that it finds when it announces itself.
-		down = leecher.leech(ctx, t, named(t, torrent), to)
+		down = leecher.leech(ctx, t, name, to)
 		tracker.awaitLeechers(ctx, t, down.process)
 		seed = seeder.seed(ctx, t, torrent, from)
 	} else {
 		seed = seeder.seed(ctx, t, torrent, from)
 		tracker.awaitSeeds(ctx, t, seed)
-		down = leecher.leech(ctx, t, named(t, torrent), to)
+		down = leecher.leech(ctx, t, name, to)
 	}
 	if err := down.complete(ctx); err != nil {
 		t.Fatal(err)
@@ -119,7 +121,7 @@ func exchangeBy(t *testing.T, s sample, seeder, leecher client, named func(t *te
 
 // publish writes a sample's content to dir, makes its torrent, and starts a
 // tracker for it.
-func publish(t *testing.T, s sample, dir string) (torrent string, tracker *openTracker) {
+func publish(t *testing.T, s sample, dir string) (torrent string, tracker *watched) {
 	t.Helper()
 	s.content.write(t, dir)
 	port := freePort(t)

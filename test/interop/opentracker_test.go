@@ -21,11 +21,10 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
-// openTracker is an opentracker that serves one torrent.
-type openTracker struct {
+// watched is a tracker of one torrent that says who has announced itself.
+type watched struct {
 	*process
-	port int
-	hash metainfo.Hash
+	scrape func(context.Context) (seeds, leechers int, err error)
 }
 
 // nobody is the user and group without rights, as Debian numbers them.
@@ -36,7 +35,7 @@ func announceURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/anno
 
 // startOpenTracker starts an opentracker and returns when it answers. Debian's
 // serves only what is on its list.
-func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *openTracker {
+func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *watched {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "opentracker") //nolint:usetesting // Other users may not enter what t.TempDir makes.
 	if err != nil {
@@ -57,7 +56,9 @@ func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *openTracker {
 		// would not end it with this process.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
-	tracker := &openTracker{start(t, "opentracker", cmd), port, hash}
+	tracker := &watched{start(t, "opentracker", cmd), func(ctx context.Context) (seeds, leechers int, err error) {
+		return scrape(ctx, port, hash)
+	}}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := await(ctx, "opentracker to answer", func() (bool, error) {
@@ -69,9 +70,9 @@ func startOpenTracker(t *testing.T, port int, hash metainfo.Hash) *openTracker {
 	return tracker
 }
 
-// scrape returns how many seeds and leechers have announced themselves.
-func (o *openTracker) scrape(ctx context.Context) (seeds, leechers int, err error) {
-	address := fmt.Sprintf("http://127.0.0.1:%d/scrape?info_hash=%s", o.port, url.QueryEscape(string(o.hash[:])))
+// scrape asks a tracker how many seeds and leechers have announced themselves.
+func scrape(ctx context.Context, port int, hash metainfo.Hash) (seeds, leechers int, err error) {
+	address := fmt.Sprintf("http://127.0.0.1:%d/scrape?info_hash=%s", port, url.QueryEscape(string(hash[:])))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, 0, err
@@ -92,30 +93,30 @@ func (o *openTracker) scrape(ctx context.Context) (seeds, leechers int, err erro
 		} `bencode:"files"`
 	}
 	if err := bencode.Unmarshal(b, &reply, bencode.Limits{Size: 1 << 20, Depth: 8}); err != nil {
-		return 0, 0, fmt.Errorf("opentracker answered %q: %w", b, err)
+		return 0, 0, fmt.Errorf("the tracker answered %q: %w", b, err)
 	}
-	file := reply.Files[string(o.hash[:])]
+	file := reply.Files[string(hash[:])]
 	return file.Complete, file.Incomplete, nil
 }
 
 // awaitSeeds waits until a seed has announced itself.
-func (o *openTracker) awaitSeeds(ctx context.Context, t *testing.T, seed *process) {
+func (w *watched) awaitSeeds(ctx context.Context, t *testing.T, seed *process) {
 	t.Helper()
-	o.await(ctx, t, "a seed to announce itself", seed, func(seeds, _ int) bool { return seeds > 0 })
+	w.await(ctx, t, "a seed to announce itself", seed, func(seeds, _ int) bool { return seeds > 0 })
 }
 
 // awaitLeechers waits until a leecher has announced itself.
-func (o *openTracker) awaitLeechers(ctx context.Context, t *testing.T, leecher *process) {
+func (w *watched) awaitLeechers(ctx context.Context, t *testing.T, leecher *process) {
 	t.Helper()
-	o.await(ctx, t, "a leecher to announce itself", leecher, func(_, leechers int) bool { return leechers > 0 })
+	w.await(ctx, t, "a leecher to announce itself", leecher, func(_, leechers int) bool { return leechers > 0 })
 }
 
-func (o *openTracker) await(ctx context.Context, t *testing.T, what string, of *process, ok func(seeds, leechers int) bool) {
+func (w *watched) await(ctx context.Context, t *testing.T, what string, of *process, ok func(seeds, leechers int) bool) {
 	t.Helper()
 	if err := await(ctx, what, func() (bool, error) {
-		seeds, leechers, err := o.scrape(ctx)
+		seeds, leechers, err := w.scrape(ctx)
 		return ok(seeds, leechers), err
-	}, of, o.process); err != nil {
+	}, of, w.process); err != nil {
 		t.Fatal(err)
 	}
 }

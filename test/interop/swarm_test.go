@@ -29,7 +29,7 @@ func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 	from := t.TempDir()
 	c.write(t, from)
 	torrent := filepath.Join(t.TempDir(), "dataset.torrent")
-	announce, _ := startTracker(ctx, t)
+	_, announce, _ := startTracker(ctx, t)
 	createTorrent(t, torrent, filepath.Join(from, c.name), 256<<10, announce)
 	seed := startDownload(t, "seed", torrent, from, "--seed", "--limit-up", "4MiB")
 	awaitState(ctx, t, seed, download.StateSeeding)
@@ -61,10 +61,11 @@ func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 	}
 }
 
-// startTracker starts torrent-operator's tracker and returns its announce URLs.
-func startTracker(ctx context.Context, t *testing.T) (overHTTP, overUDP string) {
+// startTracker starts torrent-operator's tracker and returns it with its
+// announce URLs.
+func startTracker(ctx context.Context, t *testing.T) (tracker *process, overHTTP, overUDP string) {
 	t.Helper()
-	tracker := ours(t, "tracker", "tracker", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+	tracker = ours(t, "tracker", "tracker", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	if err := await(ctx, "the tracker to listen", func() (bool, error) {
 		urls := strings.Fields(string(tracker.tail(1000)))
 		if len(urls) != 2 || !strings.HasSuffix(urls[1], "/announce") {
@@ -75,7 +76,7 @@ func startTracker(ctx context.Context, t *testing.T) (overHTTP, overUDP string) 
 	}, tracker); err != nil {
 		t.Fatal(err)
 	}
-	return overHTTP, overUDP
+	return tracker, overHTTP, overUDP
 }
 
 // awaitState waits until a torrent-operator has come to a state.
