@@ -39,14 +39,20 @@ type report struct {
 }
 
 // slow says which rival was so far below what it is known for that the round
-// says nothing, or "".
+// says nothing, or "". A rival whose known rate is below what another one
+// reached could not have decided anything.
 func (rep *report) slow(r round) string {
 	f, ok := r[floor]
 	if !ok {
 		return ""
 	}
+	fastest := 0.0
+	for _, x := range r.rivals() {
+		fastest = max(fastest, x.rate())
+	}
 	for _, t := range rep.turns {
-		if want := enough * t.least * f.rate() / knownFloor; r[t.who].rate() < want {
+		known := t.least * f.rate() / knownFloor
+		if want := enough * known; known > fastest && r[t.who].rate() < want {
 			return fmt.Sprintf("%s reached %.0f MB/s, and at least %.0f are expected where the floor reaches %.0f",
 				t.who, r[t.who].rate(), want, f.rate())
 		}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +85,31 @@ func TestARoundWithASlowRivalIsVoid(t *testing.T) {
 	} {
 		if slow := rep.slow(round{floor: taken(c.floor, 1), "rival": taken(c.rival, 1)}); (slow != "") != c.void {
 			t.Errorf("floor %v, rival %v: %q", c.floor, c.rival, slow)
+		}
+	}
+	if slow := rep.slow(round{floor: taken(knownFloor, 1), "rival": taken(200, 1), "another": taken(401, 1)}); slow != "" {
+		t.Errorf("void because of a rival that was not going to be the fastest: %q", slow)
+	}
+}
+
+func TestATurnThatTheHostDisturbedIsTakenAgain(t *testing.T) {
+	for _, c := range []struct {
+		stolen []float64
+		counts int
+	}{
+		{[]float64{maxStolen}, 1},
+		{[]float64{0.5, 0.06, 0}, 3},
+		{[]float64{1, 1, 1, 1, 1, 1}, tries},
+	} {
+		took := 0
+		x, err := (&bench{log: io.Discard}).take(t.Context(), "case", turn{take: func(context.Context, *bench) (result, error) {
+			x := taken(float64(took+1), 1)
+			x.Stolen = c.stolen[took]
+			took++
+			return x, nil
+		}})
+		if err != nil || took != c.counts || math.Abs(x.rate()-float64(c.counts)) > 1e-6 {
+			t.Errorf("%v: %d turns, the one of %.1f MB/s counts, %v", c.stolen, took, x.rate(), err)
 		}
 	}
 }

@@ -33,6 +33,9 @@ const tick = 10 * time.Millisecond
 type Usage struct {
 	User, System    time.Duration
 	Anonymous, File int64 // RssAnon and RssFile (with RssShmem).
+	// Stolen is which share of all processors' time the host of this virtual
+	// machine kept for itself meanwhile, 0 to 1.
+	Stolen float64
 }
 
 // CPU is user and system time together.
@@ -48,8 +51,9 @@ type Mark struct {
 
 // Process is a running program that is watched.
 type Process struct {
-	name string
-	cmd  *exec.Cmd
+	name  string
+	cmd   *exec.Cmd
+	began processors // As it started.
 
 	mu      sync.Mutex
 	changed chan struct{} // Closed and replaced with each line and at the end.
@@ -93,6 +97,7 @@ func Start(ctx context.Context, name string, c Command, expect ...func(string) b
 		return nil, nil, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = in, in
+	p.began = allProcessors()
 	err = p.cmd.Start()
 	in.Close()
 	if err != nil {
@@ -155,6 +160,7 @@ func (p *Process) see(line string) {
 func (p *Process) usage() Usage {
 	u := p.peak
 	u.User, u.System, _ = cpuTimes(p.cmd.Process.Pid) // Zero if it has ended.
+	u.Stolen = allProcessors().stolenSince(p.began)
 	return u
 }
 
@@ -258,6 +264,39 @@ func cpuTimes(pid int) (user, system time.Duration, err error) {
 		}
 	}
 	return time.Duration(ticks[0]+ticks[2]) * tick, time.Duration(ticks[1]+ticks[3]) * tick, nil
+}
+
+// processors is what all processors have done since the machine started, in
+// units of [tick].
+type processors struct{ stolen, total int64 }
+
+// allProcessors returns zero where the system does not tell.
+func allProcessors() (t processors) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return t
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	// cpu user nice system idle iowait irq softirq steal …; what guests of
+	// ours use is in user already (proc_stat(5)).
+	for i, field := range strings.Fields(first) {
+		n, _ := strconv.ParseInt(field, 10, 64) // 0 for the first field, a name.
+		if i <= 8 {
+			t.total += n
+		}
+		if i == 8 {
+			t.stolen = n
+		}
+	}
+	return t
+}
+
+// stolenSince returns the share of the time since then that was stolen.
+func (t processors) stolenSince(then processors) float64 {
+	if t.total == then.total {
+		return 0
+	}
+	return float64(t.stolen-then.stolen) / float64(t.total-then.total)
 }
 
 // memory returns the resident memory of a process, in bytes.
