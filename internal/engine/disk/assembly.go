@@ -58,6 +58,16 @@ func (a *assembly) length(i int) int64 { return min(block.Size, a.size-int64(i)*
 // bytes returns block i, which is in memory.
 func (a *assembly) bytes(i int) []byte { return a.blocks[i].slot[:a.length(i)] }
 
+// inState returns how many bytes the blocks in a state have. It holds Store.mu.
+func (a *assembly) inState(state blockState) (n int64) {
+	for i := range a.blocks {
+		if a.blocks[i].state == state {
+			n += a.length(i)
+		}
+	}
+	return n
+}
+
 // complete says whether all blocks were received.
 func (a *assembly) complete() bool { return a.done == len(a.blocks) }
 

@@ -47,36 +47,45 @@ func (s *Store) openFile(i int, write bool) (File, error) {
 // writer holds what one goroutine needs to write blocks.
 type writer struct{ chunks [][]byte }
 
-// write writes runs of blocks of a that are in memory to their files: with
-// one call for each run and file, up to what one call takes.
-func (w *writer) write(s *Store, a *assembly, runs []run) error {
+// runs writes runs of blocks of a that are in memory to their files.
+func (w *writer) runs(s *Store, a *assembly, runs []run) error {
 	start := int64(a.index) * s.info.PieceLength
 	for _, r := range runs {
-		from := int64(r.first) * block.Size
-		to := min(int64(r.end)*block.Size, a.size)
-		for span := range s.info.Spans(start+from, to-from) {
-			if !s.info.Files[span.File].Pad {
-				w.gather(a, from, span.Length)
-				file, off, ok := s.locate(span)
-				if !ok {
-					return fmt.Errorf("piece %d is in no file that has a place: %w", a.index, ErrIO)
-				}
-				if err := s.writeFile(file, w.chunks, off); err != nil {
-					return err
-				}
-			}
-			from += span.Length
+		from, to := int64(r.first)*block.Size, min(int64(r.end)*block.Size, a.size)
+		if err := w.write(s, []*assembly{a}, start+from, start+to); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// gather sets w.chunks to the n bytes of a from off on.
-func (w *writer) gather(a *assembly, off, n int64) {
+// write writes bytes of the torrent to their files: with one call for each
+// file, up to what one call takes. They are in memory, in pieces that follow
+// each other.
+func (w *writer) write(s *Store, pieces []*assembly, from, to int64) error {
+	for span := range s.info.Spans(from, to-from) {
+		if !s.info.Files[span.File].Pad {
+			w.gather(s.info.PieceLength, pieces, from, span.Length)
+			file, off, ok := s.locate(span)
+			if !ok {
+				return fmt.Errorf("piece %d is in no file that has a place: %w", from/s.info.PieceLength, ErrIO)
+			}
+			if err := s.writeFile(file, w.chunks, off); err != nil {
+				return err
+			}
+		}
+		from += span.Length
+	}
+	return nil
+}
+
+// gather sets w.chunks to the n bytes of the torrent from off on.
+func (w *writer) gather(pieceLength int64, pieces []*assembly, off, n int64) {
 	w.chunks = w.chunks[:0]
+	first := int64(pieces[0].index)
 	for n > 0 {
-		i := int(off / block.Size)
-		chunk := a.bytes(i)[off-int64(i)*block.Size:]
+		piece, at := off/pieceLength-first, off%pieceLength
+		chunk := pieces[piece].bytes(int(at / block.Size))[at%block.Size:]
 		chunk = chunk[:min(n, int64(len(chunk)))]
 		w.chunks = append(w.chunks, chunk)
 		off += int64(len(chunk))

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -48,6 +49,7 @@ func (s *Store) report(r Result) {
 // finish hashes pieces and writes and journals those that are good. Results are
 // reported before any block of a bad piece can be received anew.
 func (s *Store) finish(batch []*assembly, w *writer) {
+	slices.SortFunc(batch, func(a, b *assembly) int { return cmp.Compare(a.index, b.index) })
 	results := make([]Result, len(batch))
 	if err := s.broken(); err != nil {
 		for i := range results {
@@ -104,7 +106,7 @@ func (s *Store) keep(batch []*assembly, results []Result, w *writer) {
 		each(func(*assembly) error { return err })
 		return
 	}
-	each(func(a *assembly) error { return w.write(s, a, a.runs(held, len(a.blocks))) })
+	s.write(batch, results, w)
 	good = good[:0]
 	if each(collect); len(good) == 0 {
 		return
@@ -112,6 +114,40 @@ func (s *Store) keep(batch []*assembly, results []Result, w *writer) {
 	if err := s.recordPieces(good); err != nil {
 		each(func(*assembly) error { return err })
 	}
+}
+
+// write writes the pieces that are OK, those that follow each other together.
+func (s *Store) write(batch []*assembly, results []Result, w *writer) {
+	for len(batch) > 0 {
+		n := 1
+		if results[0].OK && results[0].Err == nil {
+			n = s.adjacent(batch, results)
+			err := s.writeTogether(batch[:n], w)
+			for i := range n {
+				results[i].Err = err
+			}
+		}
+		batch, results = batch[n:], results[n:]
+	}
+}
+
+// adjacent returns how many pieces, from the first on, follow each other and
+// are wholly in memory: 1 at least.
+func (s *Store) adjacent(batch []*assembly, results []Result) int {
+	n := 1
+	for n < len(batch) && batch[n].index == batch[n-1].index+1 && results[n].OK && results[n].Err == nil &&
+		!batch[n].inPlace() && !batch[n-1].inPlace() && s.placed.IsFull() { // Pieces of the parts file have slots of their own.
+		n++
+	}
+	return n
+}
+
+func (s *Store) writeTogether(pieces []*assembly, w *writer) error {
+	first, last := pieces[0], pieces[len(pieces)-1]
+	if len(pieces) == 1 {
+		return w.runs(s, first, first.runs(held, len(first.blocks)))
+	}
+	return w.write(s, pieces, int64(first.index)*s.info.PieceLength, int64(last.index)*s.info.PieceLength+last.size)
 }
 
 // hashAll hashes pieces, side by side where two of one size are in memory.
@@ -227,7 +263,7 @@ func (s *Store) recordPieces(pieces []*assembly) error {
 	for _, a := range pieces {
 		s.have.Set(int(a.index))
 		s.fresh = append(s.fresh, a.index)
-		bytes += a.size
+		bytes += a.inState(held)
 	}
 	s.mu.Unlock()
 	s.disk.wrote(bytes)

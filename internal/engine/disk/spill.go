@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"sync"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
@@ -82,9 +83,13 @@ func (s *Store) spill(a *assembly) bool {
 	s.mu.Unlock()
 	defer s.work.Done()
 
-	s.hashUpTo(a, end)
-	var w writer
-	err := w.write(s, a, runs)
+	var (
+		w      writer
+		hashed sync.WaitGroup
+	)
+	hashed.Go(func() { s.hashUpTo(a, end) }) // At the same time, so that a large piece keeps two cores busy.
+	err := w.runs(s, a, runs)
+	hashed.Wait()
 	if err == nil {
 		err = s.recordSpilled(a)
 	}
@@ -157,7 +162,9 @@ func (s *Store) recordSpilled(a *assembly) error {
 	if err := s.journal.append(record(nil, recBlocks, blocksPayload(a.index, blocks))); err != nil {
 		return err
 	}
+	s.spilled = true
 	s.mu.Lock()
+	s.disk.wrote(a.inState(spilling))
 	s.unload(a)
 	s.mu.Unlock()
 	return nil

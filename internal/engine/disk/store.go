@@ -94,6 +94,7 @@ type Store struct {
 	recording sync.Mutex
 	journal   *journal  // Guarded by recording.
 	fresh     []uint32  // Pieces verified and not durable, as journaled. Guarded by recording.
+	spilled   bool      // Blocks were spilled since the last sync began. Guarded by recording.
 	adopted   []int     // Files with fresh pieces that somebody else wrote. Guarded by recording.
 	completed time.Time // Guarded by recording.
 	lost      bool      // A sync has failed. Guarded by recording.
@@ -208,7 +209,7 @@ func (s *Store) spillAll() error {
 		if len(runs) == 0 {
 			continue
 		}
-		if err := w.write(s, a, runs); err != nil {
+		if err := w.runs(s, a, runs); err != nil {
 			errs = append(errs, err)
 			continue
 		}

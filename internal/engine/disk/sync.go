@@ -35,15 +35,17 @@ func (s *Store) Sync(ctx context.Context) error {
 func (s *Store) sync() error {
 	s.recording.Lock()
 	n, upTo, adopted := len(s.fresh), s.journal.end, s.adopted
-	lost, stamped := s.lost, !s.completed.IsZero()
+	lost, stamped, spilled := s.lost, !s.completed.IsZero(), s.spilled
+	s.spilled = false
 	s.recording.Unlock()
 	if lost {
 		return s.broken()
 	}
-	if n == 0 && (stamped || !s.full()) {
+	settled := n == 0 && (stamped || !s.full())
+	if settled && !spilled {
 		return nil
 	}
-	if err := s.flush(adopted); err != nil {
+	if err := s.flush(adopted); err != nil || settled {
 		return err
 	}
 	if err := s.settle(n, upTo); err != nil {

@@ -21,6 +21,9 @@ type Peer struct {
 	want  int // A missing piece that the peer has, or -1 if there is none.
 	place int // In Picker.peers.
 
+	last uint32 // The piece that the peer was last asked to begin,
+	run  int    // and how many before it, and with it, follow each other.
+
 	// dry is, for each class, Picker.version when the peer last had no piece
 	// to begin, or -1.
 	dry [maxClasses]int

@@ -66,6 +66,7 @@ func (p *Picker) round(dst []Block, r *Peer, end int, whole, all bool) []Block {
 		if !ok {
 			break
 		}
+		r.last, r.run = index, r.run+1
 		pc := p.begin(index)
 		pc.whole = whole
 		dst = p.ask(dst, pc, r, end)
@@ -195,6 +196,9 @@ func (p *Picker) freshOf(r *Peer, k int, all bool) (uint32, bool) {
 	if p.c.Sequential {
 		return p.lowest(r, k, all)
 	}
+	if index, ok := p.neighbour(r, k); ok {
+		return index, true
+	}
 	if index, ok := p.listed(r, k, all); ok {
 		return index, true
 	}
@@ -215,6 +219,19 @@ func (p *Picker) freshOf(r *Peer, k int, all bool) (uint32, bool) {
 		p.scan(r, k)
 		return p.listed(r, k, all)
 	}
+	return 0, false
+}
+
+// neighbour returns the piece behind the one that the peer began last, if it is
+// of class k and as rare: small pieces are begun in runs of [runBlocks], which
+// the disk writes together.
+func (p *Picker) neighbour(r *Peer, k int) (uint32, bool) {
+	next := r.last + 1
+	if r.run > 0 && r.run < runBlocks/p.c.Blocks && int(next) < p.c.Pieces && p.order.classes[k].in.Has(int(next)) && r.Has(next) &&
+		p.order.availability(next) == p.order.availability(r.last) && !p.suspect(next, r.id) {
+		return next, true
+	}
+	r.run = 0
 	return 0, false
 }
 

@@ -38,6 +38,9 @@ const (
 	// before the search goes on among the peer's own pieces, and candidates
 	// how many of those are compared.
 	probes, candidates = 16, 32
+	// runBlocks is how many blocks of pieces that follow each other a peer is
+	// asked for in a run, if pieces are smaller: 1 MiB.
+	runBlocks = 64
 	// duels is how many blocks one question gives out in end game.
 	duels = 16
 	// maxClasses is how many classes of urgency there may be.
