@@ -391,3 +391,40 @@ func TestSparsePeerGetsItsRarePieces(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Small pieces are begun in runs of 1 MiB, which the disk writes together, as
+// long as the next one is as rare and not begun.
+func TestSmallPiecesAreBegunInRuns(t *testing.T) {
+	const inARun = runBlocks / 4
+	p := torrent(t, 400, 4)
+	r, other := seed(p, 1), p.Join(2)
+	p.SetHave(other, set(400, 100))
+	p.begin(200)
+	order := pieces(p.Pick(nil, r, 4*399, false))[1:] // The first is the one that was begun.
+	runs := 1
+	for i := 1; i < len(order); i++ {
+		if order[i] != order[i-1]+1 {
+			runs++
+		}
+	}
+	if most := 3 * len(order) / inARun; len(order) != 395 || runs < len(order)/inARun || runs > most {
+		t.Errorf("%d pieces in %d runs, not in at most %d; their order: %v", len(order), runs, most, order)
+	}
+	if at := slices.Index(order, 100); at != len(order)-1 {
+		t.Errorf("the piece that is less rare was begun as number %d of %d", at, len(order))
+	}
+}
+
+func TestLargePiecesAreBegunInNoOrder(t *testing.T) {
+	p := New(Config{Pieces: 100, Blocks: runBlocks, LastBlocks: runBlocks, Have: set(100, 0, 1, 2, 3), Seed: 1})
+	order := pieces(p.Pick(nil, seed(p, 1), 96*runBlocks, false))
+	neighbours := 0
+	for i := 1; i < len(order); i++ {
+		if order[i] == order[i-1]+1 {
+			neighbours++
+		}
+	}
+	if len(order) != 96 || neighbours > 40 {
+		t.Errorf("%d pieces, of which %d follow the one before: %v", len(order), neighbours, order)
+	}
+}
