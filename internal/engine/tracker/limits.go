@@ -25,6 +25,7 @@ const (
 	shortest        = 10 * time.Second // Interval and minimum interval at least.
 	longest         = 24 * time.Hour   // Interval, minimum interval and retry at most.
 	defaultMinimum  = time.Minute      // Before asking for more peers, when a tracker names no minimum.
+	patience        = 5 * time.Second  // For the first answer of a tracker, before the next tier is asked as well.
 	needEvery       = time.Second      // Between two looks at whether more peers can be asked for.
 	backoffFirst    = 10 * time.Second // After the first failure; doubled by each that follows.
 	backoffLast     = 30 * time.Minute // After many.

@@ -20,10 +20,11 @@ var errSilent = errors.New("the tracker did not answer")
 // The torrent's own trackers are a list of tiers, asked as BEP 12 says: each
 // tier is shuffled once, its trackers are tried in order until one answers,
 // which moves to the front; a tier is in use only while none above it works.
-// To that comes what peers in need require: when the first tiers have answered
-// and more peers are needed nevertheless, all tiers are in use, unless the
-// torrent is private and must not be announced twice. Trackers that the user
-// added are asked whatever the others do.
+// To that comes what peers in need require, unless the torrent is private and
+// must not be announced twice: a tracker that is silent holds the next tier
+// back for moments only, and when the first tiers have answered and more peers
+// are needed nevertheless, all tiers are in use. Trackers that the user added
+// are asked whatever the others do.
 type schedule struct {
 	rand      *rand.Rand
 	lists     [][]*tier // The torrent's own tiers, then a list of one for each added tracker.
@@ -37,6 +38,8 @@ type schedule struct {
 type tier struct {
 	endpoints []*endpoint // In the order in which they are tried; never empty.
 	busy      bool        // One of them is being asked.
+	since     time.Time   // It has been busy.
+	slow      bool        // It does not hold the next tier back, though it is busy.
 }
 
 // endpoint is one tracker, and what it was told and has said.
@@ -133,7 +136,11 @@ func (s *schedule) setExtra(urls []string) []attempt {
 // nothing happens before: the zero time is never.
 func (s *schedule) due(now time.Time) (attempts []attempt, wake time.Time) {
 	for _, list := range s.lists {
-		for _, t := range s.inUse(list) {
+		for _, t := range list {
+			t.slow = t.waits() && !s.private && now.Sub(t.since) >= patience
+		}
+		used := s.inUse(list)
+		for _, t := range used {
 			e := t.candidate()
 			if t.busy || e == nil {
 				continue
@@ -144,27 +151,40 @@ func (s *schedule) due(now time.Time) (attempts []attempt, wake time.Time) {
 			}
 			switch {
 			case at.After(now):
-				if wake.IsZero() || at.Before(wake) {
-					wake = at
-				}
+				wake = soonest(wake, at)
 			case s.parallel < maxParallel:
 				s.parallel++
-				t.busy = true
+				t.busy, t.since = true, now
 				attempts = append(attempts, attempt{t, e, s.event(e)})
 			}
+		}
+		if n := len(used); 0 < n && n < len(list) && !s.private && used[n-1].waits() {
+			wake = soonest(wake, used[n-1].since.Add(patience))
 		}
 	}
 	return attempts, wake
 }
 
+// soonest returns the earlier of two times, of which the first may be zero: none.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return earlier(a, b)
+}
+
+// waits says whether a tracker of the tier is being asked that did not answer
+// when it was last asked, or never was.
+func (t *tier) waits() bool { return t.busy && !t.endpoints[0].ok }
+
 // inUse returns the tiers of a list that are to be asked: down to the first
-// that does not fail, or all.
+// that neither fails nor is slow, or all.
 func (s *schedule) inUse(list []*tier) []*tier {
 	if s.wide {
 		return list
 	}
 	for i, t := range list {
-		if !t.failing() {
+		if !t.failing() && !t.slow {
 			return list[:i+1]
 		}
 	}
@@ -211,7 +231,7 @@ func (s *schedule) event(e *endpoint) Event {
 // to be scraped for the numbers that the reply does not give.
 func (s *schedule) answered(now time.Time, a attempt, r Reply) (scrape bool) {
 	s.parallel--
-	a.tier.busy = false
+	a.tier.busy, a.tier.slow = false, false
 	e := a.endpoint
 	e.tried, e.ok, e.started = true, true, true
 	e.completed = e.completed || a.event == Completed
@@ -246,7 +266,7 @@ func (e *endpoint) scraped(seeds, peers int, err error) {
 // failed takes note that an attempt failed. err is fit to be shown.
 func (s *schedule) failed(now time.Time, a attempt, err error) {
 	s.parallel--
-	a.tier.busy = false
+	a.tier.busy, a.tier.slow = false, false
 	e := a.endpoint
 	if e.ok {
 		// The others failed long ago: they get another chance before the next tier does.
