@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/torrent-operator/torrent-operator/bench/rig"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
 // Two torrents are moved at once, within a limit at which both together take
@@ -168,13 +165,9 @@ func engineCommand() *cobra.Command {
 }
 
 func addTorrent(e *engine.Engine, name, dir string, limits download.Limits) (*engine.Torrent, error) {
-	b, err := os.ReadFile(name)
+	m, err := rig.ReadTorrent(name)
 	if err != nil {
 		return nil, err
-	}
-	m, err := metainfo.Parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
 	s := engine.Spec{Metainfo: m, Dir: dir, Owner: "bench", Limits: limits}
 	s.Seeding.Policy = download.SeedForever

@@ -3,9 +3,9 @@ package light
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
+	"github.com/torrent-operator/torrent-operator/bench/rig"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
@@ -19,13 +19,9 @@ type torrent struct {
 }
 
 func readTorrent(file string) (*torrent, error) {
-	b, err := os.ReadFile(file)
+	m, err := rig.ReadTorrent(file)
 	if err != nil {
 		return nil, err
-	}
-	m, err := metainfo.Parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	t := &torrent{info: m.Info, hash: m.InfoHash}
 	pieces := m.Info.PieceCount()

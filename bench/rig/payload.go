@@ -41,13 +41,9 @@ func (p Payload) Make(ctx context.Context, dir string) (*Torrent, error) {
 			return nil, fmt.Errorf("making the torrent of %s: %w", p.Name, err)
 		}
 	}
-	b, err := os.ReadFile(t.File)
+	m, err := ReadTorrent(t.File)
 	if err != nil {
 		return nil, err
-	}
-	m, err := metainfo.Parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
 	t.InfoHash = m.InfoHash
 	return t, nil
@@ -136,42 +132,11 @@ func (p Payload) repeated(kept []byte) []byte {
 	return append(b, "ee"...)
 }
 
-// Check reads what a client has put into dir and says whether it is the
-// torrent's payload, by the hash of each piece.
+// Check says whether what a client has put into dir is the torrent's payload.
 func (t *Torrent) Check(dir string) error {
-	b, err := os.ReadFile(t.File)
+	m, err := ReadTorrent(t.File)
 	if err != nil {
 		return err
 	}
-	m, err := metainfo.Parse(b)
-	if err != nil {
-		return err
-	}
-	v := m.Info.NewVerifier()
-	buf := make([]byte, m.Info.PieceLength)
-	var (
-		f    *os.File
-		open = -1
-	)
-	defer func() { f.Close() }()
-	for piece := range m.Info.PieceCount() {
-		v.Reset(piece)
-		for span := range m.Info.Spans(int64(piece)*m.Info.PieceLength, m.Info.PieceSize(piece)) {
-			if span.File != open {
-				f.Close()
-				if f, err = os.Open(filepath.Join(dir, m.Info.Files[span.File].Path)); err != nil {
-					return err
-				}
-				open = span.File
-			}
-			if _, err := f.ReadAt(buf[:span.Length], span.Offset); err != nil {
-				return fmt.Errorf("%s: %w", f.Name(), err)
-			}
-			v.Write(buf[:span.Length])
-		}
-		if !v.OK() {
-			return fmt.Errorf("piece %d of %s in %s has other bytes than the torrent says", piece, t.Name, dir)
-		}
-	}
-	return nil
+	return Check(m.Info, dir)
 }

@@ -48,9 +48,7 @@ func buildAnacrolix(ctx context.Context, cache string, log io.Writer) (client, e
 		name:    "anacrolix/torrent",
 		version: version,
 		settings: "TCP without encryption, no uTP; no limit of unverified bytes, 1,000 connections, " +
-			"GOGC=400 (a tenth less CPU time to seed); mapped files, its default " +
-			"(its plain files were no faster, and once failed a download with a closed file); " +
-			"other numbers of hashing threads and requests brought nothing",
+			"GOGC=400; mapped files, its default",
 		leech: role("leech"),
 		seed:  role("seed"),
 	}, nil

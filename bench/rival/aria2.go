@@ -21,10 +21,9 @@ func aria2(version string) client {
 		return append(append(argv, more...), j.Torrent.File)
 	}
 	return client{
-		name:    "aria2",
-		version: version,
-		settings: "files allocated by fallocate (a third faster than without), no limit of peers; " +
-			"the disk cache as it comes, 16 MiB (a larger one was slower); files mapped to seed, but not to download, where that was slower",
+		name:     "aria2",
+		version:  version,
+		settings: "files allocated by fallocate, no limit of peers; the disk cache as it comes, 16 MiB; files mapped to seed, but not to download",
 		leech: func(j rig.Job) (rig.Command, error) {
 			done, err := hook(j)
 			return rig.Command{Args: argv(j, "--on-bt-download-complete="+done), Verified: verified}, err

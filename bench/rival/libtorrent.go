@@ -18,7 +18,7 @@ var libtorrentDriver []byte
 // libtorrentSettings tells of each profile what it sets.
 var libtorrentSettings = map[string]string{
 	"tuned": "TCP without encryption; files preallocated and written with pwrite; a hashing thread for two cores and a disk thread a core, " +
-		"one to seed (more were slower); 64 MiB of queue to the disk, 3,000 requests on their way, large receive and moderate send buffers, " +
+		"one to seed; 64 MiB of queue to the disk, 3,000 requests on their way, large receive and moderate send buffers, " +
 		"8,000 connections and all of them unchoked",
 	"defaults": "as it comes, but without DHT, local discovery and port mapping, and with several connections from one address allowed",
 }

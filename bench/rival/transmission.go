@@ -20,12 +20,11 @@ func transmission(version string) client {
 		}, prepareTransmission(j, home)
 	}
 	return client{
-		name:    "transmission",
-		version: version,
-		settings: "no uTP, plain text where the peer agrees, 256 MiB of cache, 1,000 peers and upload slots, " +
-			"no preallocation (it made no difference)",
-		leech: role,
-		seed:  role, // It checks what is there before anything else.
+		name:     "transmission",
+		version:  version,
+		settings: "no uTP, plain text where the peer agrees, 256 MiB of cache, 1,000 peers and upload slots, no preallocation",
+		leech:    role,
+		seed:     role, // It checks what is there before anything else.
 	}
 }
 
