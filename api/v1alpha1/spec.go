@@ -239,6 +239,52 @@ type Discovery struct {
 	// +listType=set
 	// +optional
 	WebSeeds []string `json:"webSeeds,omitempty"`
+
+	// pex says whether connected peers tell of further peers and are told of
+	// them: Enabled or Disabled. A private torrent never does.
+	// +kubebuilder:default=Enabled
+	// +optional
+	PEX Switch `json:"pex,omitempty"`
+
+	// peerFilter says at which addresses there may be peers, found and calling
+	// ones alike. A change closes connections to those that are not let any
+	// more.
+	// +optional
+	PeerFilter PeerFilter `json:"peerFilter,omitzero"`
+}
+
+// Switch says whether something is done.
+//
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type Switch string
+
+// The positions of a switch.
+const (
+	Enabled  Switch = "Enabled"
+	Disabled Switch = "Disabled"
+)
+
+// PeerFilter says at which addresses there may be peers.
+type PeerFilter struct {
+	// allow are the networks in which there may be peers, in CIDR notation,
+	// for example 10.0.0.0/8 or 2001:db8::/32. None means all.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="a network must be in CIDR notation, for example 10.0.0.0/8 or 2001:db8::/32; a single address is 10.0.0.1/32"
+	// +listType=set
+	// +optional
+	Allow []string `json:"allow,omitempty"`
+
+	// deny are networks in which there may be no peers, also if they are part
+	// of one in allow.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="a network must be in CIDR notation, for example 10.0.0.0/8 or 2001:db8::/32; a single address is 10.0.0.1/32"
+	// +listType=set
+	// +optional
+	Deny []string `json:"deny,omitempty"`
 }
 
 // Verification pins what a source must yield.

@@ -121,6 +121,8 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"download x --seed-ratio -1", "must not be negative"},
 		{"download x --limit-down 10QB", "is no size"},
 		{"download x --peer 10.0.0.1", "host:port"},
+		{"download x --allow-peers 10.0.0.1", "is no network"},
+		{"download x --deny-peers nonsense/8", "is no network"},
 		{"download x --tracker udp://t.example", "a udp:// URL needs a port"},
 		{"download x --tracker udp://:80", "must be a URL"},
 		{"download x --tracker wss://t.example", "http:// or https:// or udp://"},

@@ -34,6 +34,8 @@ type downloadFlags struct {
 	port, maxPeers      int
 	trackers, peers     []string
 	webSeeds            []string
+	noPEX               bool
+	allow, deny         networks
 	limitDown, limitUp  size
 	preallocate, verify bool
 	asJSON              bool
@@ -79,6 +81,9 @@ seconds and for each change; with --json it is one JSON object a line.
 	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL added to those of the torrent; may be given several times")
 	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
 	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the files, added to those of the torrent; of the folder that they are in, if it ends in /; may be given several times")
+	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
+	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
+	flags.Var(&f.deny, "deny-peers", "network in which there may be no peers, also if it is part of one of --allow-peers; may be given several times")
 	flags.Var(&f.limitDown, "limit-down", "bytes a second to download at most, such as 10MiB")
 	flags.Var(&f.limitUp, "limit-up", "bytes a second to upload at most, such as 10MiB")
 	flags.IntVar(&f.maxPeers, "max-peers", 0, "peers to be connected to at most (default 80)")
@@ -173,7 +178,8 @@ func (f *downloadFlags) spec(t torrent) engine.Spec {
 	host, _ := os.Hostname()
 	s := engine.Spec{
 		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
-		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds,
+		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX,
+		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny},
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,
 		},

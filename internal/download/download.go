@@ -7,6 +7,7 @@ package download
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -34,6 +35,8 @@ type Request struct {
 	Trackers     []string // Announce URLs added to those of the torrent, one tier each.
 	Peers        []string // host:port of peers added to those found.
 	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
+	NoPEX        bool     // Peers are not asked for further peers, nor told of any (BEP 11).
+	PeerFilter   PeerFilter
 	Volume       Volume
 	Files        Files // Which files are wanted; the zero value is all of them.
 	Seeding      Seeding
@@ -94,6 +97,13 @@ type Seeding struct {
 	Policy       SeedPolicy
 	RatioPercent int           // 100 is as much as the torrent's size.
 	Duration     time.Duration // Counted from completion.
+}
+
+// PeerFilter says at which addresses there may be peers. The zero value lets
+// all of them.
+type PeerFilter struct {
+	Allow []netip.Prefix // Only these, or all if there are none;
+	Deny  []netip.Prefix // and of them not these.
 }
 
 // Limits bound what a download may use. Zero is no limit.

@@ -150,6 +150,8 @@ type Spec struct {
 	Trackers []string // Added to the torrent's own, one tier each.
 	Peers    []string // host:port, added to those found.
 	WebSeeds []string // URLs (BEP 19), added to the torrent's own.
+	NoPEX    bool     // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
+	Filter   download.PeerFilter
 	Seeding  download.Seeding
 	Limits   download.Limits
 

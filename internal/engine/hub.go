@@ -74,6 +74,9 @@ func (s *hub) apply(want Update) {
 	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
 	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
 	s.trackers.SetExtra(want.Trackers)
+	if !sameFilter(want.Filter, s.want.Filter) {
+		s.findPeers(nil) // Those that are let now are looked up again.
+	}
 	s.findPeers(want.Peers)
 	s.want = want
 }
@@ -81,7 +84,13 @@ func (s *hub) apply(want Update) {
 // found hands addresses that a tracker named to the swarm. It is called from
 // the tracker session's goroutine.
 func (s *hub) found(addrs []netip.AddrPort) {
-	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs})
+	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs, Source: swarm.FromTracker})
+}
+
+// sameFilter says whether two filters are written alike.
+func sameFilter(a, b download.PeerFilter) bool {
+	f, g := swarm.Filter(a), swarm.Filter(b)
+	return f.Equal(&g)
 }
 
 // fail ends the session with err; the first error counts.

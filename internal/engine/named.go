@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 )
 
 // lookupFirst and lookupLast bound the time after which a name that could not
@@ -51,7 +53,7 @@ func (s *hub) findPeer(ctx context.Context, hostPort string) {
 			for _, ip := range ips {
 				addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
 			}
-			s.found(addrs)
+			s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs, Source: swarm.FromUser})
 			return
 		}
 		if ctx.Err() == nil {

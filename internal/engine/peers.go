@@ -140,7 +140,7 @@ func (s *hub) dial(addr netip.AddrPort) {
 			if errors.As(err, &denied) {
 				s.denied.Store(denied)
 			}
-			s.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr})
+			s.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr, Self: errors.Is(err, transport.ErrSelf)})
 		}
 	}()
 }

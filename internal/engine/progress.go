@@ -18,11 +18,13 @@ import (
 
 // PeerInfo is what a person may want to know of one connected peer.
 type PeerInfo struct {
-	Addr     netip.AddrPort `json:"addr"`
-	Client   string         `json:"client"` // As its peer ID says (BEP 20); of a web seed, scheme and host.
-	WebSeed  bool           `json:"webSeed,omitempty"`
-	Incoming bool           `json:"incoming"`
-	Seed     bool           `json:"seed"` // It has every piece.
+	Addr       netip.AddrPort `json:"addr"`
+	Source     string         `json:"source,omitempty"` // Who told us of it: tracker, user, pex, or incoming if it called us.
+	Client     string         `json:"client"`           // As it says (BEP 10), or else its peer ID (BEP 20); of a web seed, scheme and host.
+	WebSeed    bool           `json:"webSeed,omitempty"`
+	Incoming   bool           `json:"incoming"`
+	Seed       bool           `json:"seed"`       // It has every piece.
+	UploadOnly bool           `json:"uploadOnly"` // It wants nothing, or nothing more (BEP 21).
 
 	DownloadBytesPerSecond int64 `json:"downloadBytesPerSecond"` // From it to us.
 	UploadBytesPerSecond   int64 `json:"uploadBytesPerSecond"`   // From us to it.
@@ -229,6 +231,11 @@ func (s *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Fai
 		}
 	case stats.Connected == 0 && s.denied.Load() != nil:
 		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + s.denied.Load().Error()}
+	case stats.Connected == 0 && stats.Filtered > 0:
+		return &download.Failure{
+			Reason:  download.ReasonNoPeers,
+			Message: "no peer could be connected to, and some that were found are at addresses that this download's peer filter does not let; widen it, or add trackers or peers",
+		}
 	case stats.Connected == 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
@@ -251,7 +258,8 @@ func (s *session) peerInfos(now time.Time) []PeerInfo {
 	infos := make([]PeerInfo, len(stats))
 	for i, p := range stats {
 		infos[i] = PeerInfo{
-			Addr: p.Addr, Client: s.clientName(&p), Incoming: p.Incoming, WebSeed: p.WebSeed, Seed: p.Complete,
+			Addr: p.Addr, Source: source(&p), Client: s.clientName(&p), WebSeed: p.WebSeed,
+			Incoming: p.Incoming, Seed: p.Complete, UploadOnly: p.UploadOnly,
 			DownloadBytesPerSecond: p.DownloadRate, UploadBytesPerSecond: p.UploadRate,
 			AmChoking: !p.Unchoked, AmInterested: p.Interesting,
 			PeerChoking: !p.UnchokedUs, PeerInterested: p.Interested,
@@ -260,9 +268,20 @@ func (s *session) peerInfos(now time.Time) []PeerInfo {
 	return infos
 }
 
+// source says who told us of a peer; of web seeds the torrent or a person did.
+func source(p *swarm.PeerStats) string {
+	if p.WebSeed {
+		return ""
+	}
+	return p.Source.String()
+}
+
 // clientName returns what a peer calls itself, or where a web seed is.
 func (s *session) clientName(p *swarm.PeerStats) string {
-	if !p.WebSeed {
+	switch {
+	case p.Client != "":
+		return p.Client
+	case !p.WebSeed:
 		return clientName(p.PeerID)
 	}
 	if l := s.links.get(p.Peer); l != nil {

@@ -67,6 +67,7 @@ func newResolving(t *Torrent) *resolving {
 	r.swarm = swarm.NewResolving(r.began, swarm.Config{
 		Seed: randomSeed(), InfoHash: t.hash, PeerID: t.engine.peerID,
 		Port: uint16(t.engine.Port()), Client: clientVersion, MaxPeers: r.want.Limits.MaxPeers,
+		NoPEX: r.want.NoPEX, Filter: swarm.Filter(r.want.Filter),
 	})
 	return r
 }
@@ -92,7 +93,9 @@ func (r *resolving) loop(ctx context.Context) error {
 		case <-r.t.wake:
 			want, _ := r.t.wishes()
 			r.apply(want)
-			r.handle([]swarm.Event{{Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers}}, wake)
+			r.handle([]swarm.Event{{
+				Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, NoPEX: want.NoPEX, Filter: swarm.Filter(want.Filter),
+			}}, wake)
 		case <-tick.C:
 		}
 		r.publish(false)

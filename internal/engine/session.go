@@ -42,6 +42,7 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 		Pieces:   m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
 		Port: uint16(t.engine.Port()), Client: clientVersion,
+		Private: m.Info.Private, NoPEX: s.want.NoPEX, Filter: swarm.Filter(s.want.Filter),
 		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
 	}
 	s.meter = newMeter(m.Info, have)
@@ -123,12 +124,13 @@ func (s *session) handle(events []swarm.Event, wake *time.Timer) {
 
 // apply makes what is wanted now true.
 func (s *session) apply(want Update, wake *time.Timer) {
-	changed := want.Limits != s.want.Limits
+	changed := want.Limits != s.want.Limits || want.NoPEX != s.want.NoPEX || !sameFilter(want.Filter, s.want.Filter)
 	s.hub.apply(want)
 	s.useWebSeeds(want.WebSeeds)
 	if changed {
 		s.handle([]swarm.Event{{
 			Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, DownloadLimit: want.Limits.DownloadBytesPerSecond,
+			NoPEX: want.NoPEX, Filter: swarm.Filter(want.Filter),
 		}}, wake)
 	}
 }

@@ -46,6 +46,8 @@ type Torrent struct {
 // in it is taken away.
 type Update struct {
 	Trackers, Peers, WebSeeds []string
+	NoPEX                     bool
+	Filter                    download.PeerFilter
 	Seeding                   download.Seeding
 	Limits                    download.Limits
 	StallTimeout              time.Duration
@@ -62,7 +64,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		up:      newLimiter(s.Limits.UploadBytesPerSecond),
 		verify:  s.Verify,
 		want: Update{
-			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Seeding: s.Seeding,
+			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, NoPEX: s.NoPEX, Filter: s.Filter, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}

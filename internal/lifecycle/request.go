@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ func (s *situation) request() download.Request {
 		Trackers:      spec.Discovery.Trackers,
 		Peers:         spec.Discovery.Peers,
 		WebSeeds:      spec.Discovery.WebSeeds,
+		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
+		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
 		Volume:        download.Volume{ClaimName: spec.Volume.ClaimName, ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
 		Seeding: download.Seeding{
 			Policy:       download.SeedPolicy(spec.Seeding.Policy),
@@ -70,6 +73,20 @@ func (s *situation) resume() Resume {
 		r.CompletedAt = t.Time
 	}
 	return r
+}
+
+func peerFilter(f v1alpha1.PeerFilter) download.PeerFilter {
+	return download.PeerFilter{Allow: prefixes(f.Allow), Deny: prefixes(f.Deny)}
+}
+
+// prefixes reads networks that the API has validated. What could not be read
+// would be a network without addresses.
+func prefixes(cidrs []string) (out []netip.Prefix) {
+	for _, c := range cidrs {
+		p, _ := netip.ParsePrefix(c)
+		out = append(out, p)
+	}
+	return out
 }
 
 func limits(l v1alpha1.Limits) download.Limits {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -160,9 +161,12 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 	yes, stall := true, int32(60)
 	down, up := quantity("100Mi"), quantity("2k")
 	w.td.Spec = v1alpha1.TorrentDownloadSpec{
-		Source:       w.td.Spec.Source,
-		Volume:       v1alpha1.Volume{ClaimName: "c", Path: "a/b", Preallocate: &yes},
-		Discovery:    v1alpha1.Discovery{Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}},
+		Source: w.td.Spec.Source,
+		Volume: v1alpha1.Volume{ClaimName: "c", Path: "a/b", Preallocate: &yes},
+		Discovery: v1alpha1.Discovery{
+			Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, PEX: v1alpha1.Disabled,
+			PeerFilter: v1alpha1.PeerFilter{Allow: []string{"10.0.0.0/8"}, Deny: []string{"2001:db8::/32"}},
+		},
 		Verification: v1alpha1.Verification{InfoHash: strings.ToUpper(hash)},
 		Seeding:      v1alpha1.Seeding{Policy: v1alpha1.SeedingDuration, DurationSeconds: 90},
 		Limits:       v1alpha1.Limits{DownloadBytesPerSecond: &down, UploadBytesPerSecond: &up, MaxPeers: 7},
@@ -170,7 +174,10 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 	}
 	got := *w.decide().Run
 	want := download.Request{
-		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"},
+		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, NoPEX: true,
+		PeerFilter: download.PeerFilter{
+			Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Deny: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+		},
 		Volume:  download.Volume{ClaimName: "c", Path: "a/b"},
 		Seeding: download.Seeding{Policy: download.SeedDuration, Duration: 90 * time.Second},
 		Limits:  download.Limits{DownloadBytesPerSecond: 100 << 20, UploadBytesPerSecond: 2000, MaxPeers: 7}, Preallocate: true, StallTimeout: time.Minute,

@@ -3,6 +3,7 @@ package swarm
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -18,11 +19,12 @@ const (
 
 // candidate is an address of a peer.
 type candidate struct {
-	addr  netip.AddrPort
-	state candidateState
-	fails int           // In a row.
-	next  time.Duration // Not before.
-	seed  bool          // It had everything when we last saw it.
+	addr   netip.AddrPort
+	source Source // Who told us first.
+	state  candidateState
+	fails  int           // In a row.
+	next   time.Duration // Not before.
+	seed   bool          // It had everything when we last saw it.
 }
 
 // pool is the addresses that are known, at most maxCandidates.
@@ -31,38 +33,58 @@ type pool struct {
 	list    []*candidate
 	hand    int // Where in list the next search begins.
 	dialing int
+	from    [sources]int  // How many are from each source.
 	asked   time.Duration // When more addresses were asked for.
 	askable bool
 }
 
 func newPool() pool { return pool{byAddr: map[netip.AddrPort]*candidate{}, askable: true} }
 
-// add remembers an address, in a random place. When the pool is full it takes
-// the place of one that failed, if there is one near the hand.
-func (l *pool) add(addr netip.AddrPort, rng *rand.Rand) {
-	if l.byAddr[addr] != nil {
-		return
+// add remembers an address, in a random place, and returns it if it is new.
+// When the pool is full it takes the place of one that failed, if there is one
+// near the hand.
+func (l *pool) add(addr netip.AddrPort, source Source, rng *rand.Rand) *candidate {
+	if l.byAddr[addr] != nil || source == FromPEX && l.from[FromPEX] >= maxFromPEX {
+		return nil
 	}
-	c := &candidate{addr: addr}
+	c := &candidate{addr: addr, source: source}
 	if len(l.list) < maxCandidates {
 		i := rng.IntN(len(l.list) + 1)
 		l.list = append(l.list, c)
 		l.list[len(l.list)-1], l.list[i] = l.list[i], c
 		l.byAddr[addr] = c
-		return
+		l.from[source]++
+		return c
 	}
 	for range 16 {
 		l.hand = (l.hand + 1) % len(l.list)
 		if old := l.list[l.hand]; old.state == hopeless || old.state == waiting && old.fails > 0 {
 			delete(l.byAddr, old.addr)
+			l.from[old.source]--
 			l.list[l.hand] = c
 			l.byAddr[addr] = c
-			return
+			l.from[source]++
+			return c
 		}
 	}
+	return nil
 }
 
-// connected notes the end of a dial that succeeded.
+// drop forgets the addresses that which is true of, unless there is or comes a
+// connection to them.
+func (l *pool) drop(which func(*candidate) bool) {
+	l.list = slices.DeleteFunc(l.list, func(c *candidate) bool {
+		if c.state == dialing || c.state == connected || !which(c) {
+			return false
+		}
+		delete(l.byAddr, c.addr)
+		l.from[c.source]--
+		return true
+	})
+	l.hand = 0
+}
+
+// connected notes a connection to an address, mostly the end of a dial.
 func (l *pool) connected(addr netip.AddrPort) {
 	if c := l.byAddr[addr]; c != nil {
 		l.undial(c)
@@ -101,7 +123,7 @@ const (
 	full                // It was of no use because both were complete.
 )
 
-// gone notes the end of a connection that we made.
+// gone notes the end of a connection to an address.
 func (l *pool) gone(addr netip.AddrPort, now time.Duration, v verdict) {
 	c := l.byAddr[addr]
 	if c == nil || c.state != connected {
@@ -147,20 +169,36 @@ func (l *pool) next(now time.Duration, seeding bool) *candidate {
 }
 
 // found takes in addresses.
-func (s *Swarm) found(addrs []netip.AddrPort) {
+func (s *Swarm) found(addrs []netip.AddrPort, source Source) {
 	for _, a := range addrs {
-		a = addrOf(a)
-		if !a.IsValid() || a.Port() == 0 || a.Addr().IsUnspecified() || a.Addr().IsMulticast() ||
-			s.guilt.bans([20]byte{}, a) {
-			continue
-		}
-		s.pool.add(a, s.rng)
+		s.find(a, source)
 	}
 	s.busy.dial = true
 }
 
-func (s *Swarm) dialFailed(addr netip.AddrPort) {
-	s.pool.failed(addrOf(addr), s.now)
+// find takes in an address, and returns it if it is new and can be a peer's.
+func (s *Swarm) find(a netip.AddrPort, source Source) *candidate {
+	a = addrOf(a)
+	switch {
+	case !a.IsValid() || a.Port() == 0 || a.Addr().IsUnspecified() || a.Addr().IsMulticast():
+		return nil
+	case s.isUs(a) || s.guilt.bans([20]byte{}, a):
+		return nil
+	case !s.c.Filter.Allows(a.Addr()):
+		s.count.filtered++
+		return nil
+	}
+	return s.pool.add(a, source, s.rng)
+}
+
+// dialFailed follows a dial that came to nothing, or to ourselves.
+func (s *Swarm) dialFailed(addr netip.AddrPort, self bool) {
+	addr = addrOf(addr)
+	if self {
+		s.pool.never(addr)
+	} else {
+		s.pool.failed(addr, s.now)
+	}
 	s.busy.dial = true
 }
 

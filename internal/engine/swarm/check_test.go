@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
@@ -53,7 +54,50 @@ func (s *Swarm) check() error {
 	if n != s.pool.dialing || n > maxDialing || len(s.pool.byAddr) != len(s.pool.list) || len(s.pool.list) > maxCandidates {
 		return fmt.Errorf("%d dialing, counted %d; %d addresses, %d listed", n, s.pool.dialing, len(s.pool.byAddr), len(s.pool.list))
 	}
+	if err := s.checkContacts(); err != nil {
+		return err
+	}
 	return s.checkSends()
+}
+
+// checkContacts holds that every address is one connection's, and that what is
+// known of them is in step.
+func (s *Swarm) checkContacts() error {
+	if len(s.known.list) != len(s.known.byAddr) {
+		return fmt.Errorf("%d contacts are listed, of %d", len(s.known.list), len(s.known.byAddr))
+	}
+	var last uint64
+	for _, p := range s.known.list {
+		if p.closing || p.number <= last || s.known.byAddr[p.contact] != p || p.contact != p.place {
+			return fmt.Errorf("peer %d is contact %v of number %d after %d, candidate %v", p.id, p.contact, p.number, last, p.place)
+		}
+		last = p.number
+	}
+	var from [sources]int
+	for _, c := range s.pool.list {
+		from[c.source]++
+	}
+	if from != s.pool.from {
+		return fmt.Errorf("candidates by source are %v, counted %v", from, s.pool.from)
+	}
+	places := map[netip.AddrPort]Peer{}
+	for id, p := range s.byID {
+		if !p.place.IsValid() {
+			continue
+		}
+		if other, taken := places[p.place]; taken && !p.closing && !s.byID[other].closing {
+			return fmt.Errorf("peers %d and %d are both candidate %v", id, other, p.place)
+		}
+		places[p.place] = id
+	}
+	for _, c := range s.pool.list {
+		if c.state == connected {
+			if _, ok := places[c.addr]; !ok {
+				return fmt.Errorf("candidate %v is connected to nobody", c.addr)
+			}
+		}
+	}
+	return nil
 }
 
 // checkSends holds what must be true of the messages of the last Handle.

@@ -1,8 +1,9 @@
 // Package swarm decides everything about one torrent: whom to connect to, what
 // to ask of whom, what to send to whom, and whom to send away. It knows the
-// protocol between peers (BEP 3, and the Fast extension of BEP 6), and does
-// nothing itself: [Swarm.Handle] takes what happened and the time, and returns
-// what is to be done. Package engine is its one caller.
+// protocol between peers (BEP 3, the Fast extension of BEP 6, and what goes
+// through the extension protocol of BEP 10), and does nothing itself:
+// [Swarm.Handle] takes what happened and the time, and returns what is to be
+// done. Package engine is its one caller.
 //
 // It is pure: no clock, no goroutine, no I/O, and all randomness derives from
 // [Config].Seed, so that the same events at the same times give the same
@@ -24,7 +25,10 @@
 //   - upload.go, choke.go, fastset.go: what we are asked, and by whom we let us.
 //   - piece.go, poison.go: pieces that are whole, right, wrong or lost; and
 //     finding out who lied.
-//   - candidates.go, room.go: addresses, and which connections to keep.
+//   - candidates.go, source.go, filter.go: addresses, who told us of them, and
+//     which may be used.
+//   - room.go, priority.go, ours.go: which connections to keep.
+//   - extended.go, pex.go: what peers say of themselves, and of others.
 //   - limits.go: every limit on what a stranger can make us hold or do.
 //
 // Which block to ask for is the picker's question, whom to unchoke the

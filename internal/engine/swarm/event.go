@@ -42,11 +42,12 @@ const (
 	// PieceLost: the bytes of piece Msg.Index can't be relied on any more
 	// (a re-check found it bad, or it could not be read back).
 	PieceLost
-	// Found: Addrs are peers that somebody (a tracker, the user) knows of.
+	// Found: Addrs are peers that Source knows of.
 	Found
-	// DialFailed: Addr, one of Effects.Dial, could not be connected to.
+	// DialFailed: Addr, one of Effects.Dial, could not be connected to, or
+	// turned out to be Self.
 	DialFailed
-	// Reconfigured: limits changed to Event.MaxPeers and DownloadLimit.
+	// Reconfigured: MaxPeers, DownloadLimit, NoPEX and Filter are these now.
 	Reconfigured
 )
 
@@ -65,8 +66,12 @@ type Event struct {
 	PeerID   [20]byte     // Connected.
 	Addr     netip.AddrPort
 	Addrs    []netip.AddrPort // Found.
+	Source   Source           // Found.
+	Self     bool             // DialFailed: the connection led back to us.
 	Digests  []uint64         // PieceDone.
 
 	MaxPeers      int   // Reconfigured.
 	DownloadLimit int64 // Reconfigured: bytes a second, 0 for none.
+	NoPEX         bool  // Reconfigured.
+	Filter        Filter
 }

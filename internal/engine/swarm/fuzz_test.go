@@ -225,11 +225,14 @@ func (w *strangers) outside(kind, x int) {
 		for k := range 4 {
 			addrs = append(addrs, addr(x*4+k))
 		}
-		w.handle([]Event{{Kind: Found, Addrs: addrs}})
+		w.handle([]Event{{Kind: Found, Addrs: addrs, Source: Source(x % int(sources))}})
 	case 7:
 		e := Event{Kind: PieceLost, Msg: wire.Message{Index: uint32(x % 13)}}
 		if x%3 == 0 {
-			e = Event{Kind: Reconfigured, MaxPeers: 1 + x%9}
+			e = Event{Kind: Reconfigured, MaxPeers: 1 + x%9, NoPEX: x%5 == 0}
+			if x%4 == 0 {
+				e.Filter = Filter{Deny: []netip.Prefix{netip.PrefixFrom(addr(x).Addr(), 24)}}
+			}
 		} else if x%3 == 1 && len(w.sends) > 0 && len(w.conns) > 0 {
 			p := w.conns[x%len(w.conns)]
 			if len(w.sends[p]) > 0 {
@@ -254,7 +257,7 @@ func addr(x int) netip.AddrPort {
 }
 
 func (w *strangers) connect(x int) {
-	e := Event{Kind: Connected, Peer: w.next, PeerID: key(fmt.Sprint(x % 20)), Fast: x%2 == 0, Incoming: true, Addr: addr(x)}
+	e := Event{Kind: Connected, Peer: w.next, PeerID: key(fmt.Sprint(x % 20)), Fast: x%2 == 0, Extended: x%7 > 0, Incoming: true, Addr: addr(x)}
 	w.next++
 	if x%11 == 0 { // A web seed.
 		w.conns = append(w.conns, e.Peer)
@@ -266,7 +269,7 @@ func (w *strangers) connect(x int) {
 		e.Addr, e.Incoming = w.dials[0], false
 		w.dials = w.dials[1:]
 		if x%3 == 1 {
-			w.handle([]Event{{Kind: DialFailed, Addr: e.Addr}})
+			w.handle([]Event{{Kind: DialFailed, Addr: e.Addr, Self: x%30 == 1}})
 			return
 		}
 	}

@@ -79,12 +79,26 @@ const (
 	// maxCandidates is how many addresses are remembered, maxDialing how
 	// many of them are being connected to at once.
 	maxCandidates, maxDialing = 2000, 30
+	// maxFromPEX is how many of those may be known from peers alone, so that
+	// trackers and people are always heard.
+	maxFromPEX = maxCandidates / 2
 	// minRedial and maxRedial bound the time before an address is tried
 	// again; it doubles with each failure.
 	minRedial, maxRedial = 5 * time.Second, time.Hour
 	// wantPeers is how many connections are enough to ask nobody for more
 	// addresses, and askInterval the time between two such questions.
 	wantPeers, askInterval = 30, 30 * time.Second
+
+	// A peer is told of others once each pexInterval at most, first after
+	// pexDelay, of maxTell who came and maxTell who left (BEP 11), and of
+	// maxTold in all at any one time. What it tells may come in bursts, as
+	// much as is due within pexPatience; after maxEarly messages in a row
+	// beyond that it goes.
+	pexInterval, pexDelay, pexPatience = time.Minute, 5 * time.Second, 2 * time.Minute
+	maxTell, maxTold, maxEarly         = 50, 200, 10
+	// maxVotes is how many hosts are heard, of each family, on what our own
+	// address is.
+	maxVotes = 32
 
 	// maxIdle is how long a connection without interest on either side is
 	// kept when the torrent has all the connections that it may have, and
@@ -123,6 +137,7 @@ const (
 	ReasonDuplicate    = "duplicate"         // There is another connection to this peer.
 	ReasonBanned       = "banned"            // The peer is proved to have sent wrong bytes.
 	ReasonFull         = "full"              // There are as many connections as there may be.
+	ReasonFiltered     = "filtered"          // The torrent's filter does not let its address.
 	ReasonIdle         = "idle"              // Neither side was interested for a long time.
 	ReasonAddress      = "address"           // Its address has as many connections as it may have.
 	ReasonReplaced     = "replaced"          // It made room for another.
@@ -131,6 +146,8 @@ const (
 	ReasonBitfield     = "bitfield"          // Of the wrong length, or with spare bits set.
 	ReasonBitfieldLate = "second bitfield"   // After the peer had already said what it has.
 	ReasonFast         = "fast not agreed"   // A message of BEP 6 without BEP 6.
+	ReasonPrivate      = "private"           // Known from other peers alone, and the torrent is private.
+	ReasonPEX          = "too much exchange" // It tells of other peers too often.
 	ReasonExtension    = "bad extension"     // An extended message that can't be read.
 	ReasonNoMetadata   = "no metadata"       // It can't or won't send the info dictionary, which is all that is wanted.
 	ReasonEarly        = "too much early"    // More than maxKept before the info dictionary is known.

@@ -254,7 +254,7 @@ func TestPeersTellsOfEachConnection(t *testing.T) {
 		{Kind: Received, Peer: 3, Msg: wire.Message{ID: wire.Interested}},
 	})
 	want := PeerStats{
-		Peer: 3, Addr: netip.MustParseAddrPort("10.0.0.1:5"), PeerID: key("x"), Incoming: true, Fast: true,
+		Peer: 3, Addr: netip.MustParseAddrPort("10.0.0.1:5"), PeerID: key("x"), Source: FromIncoming, Incoming: true, Fast: true,
 		Complete: true, Interested: true, Interesting: true, Unchoked: true, UnchokedUs: true,
 		Requests: 2, Depth: startDepth,
 	}

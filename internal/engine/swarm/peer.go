@@ -20,6 +20,11 @@ type peer struct {
 	ext      wire.ExtendedHandshake // and this is what it said of itself.
 	incoming bool
 	web      bool // It is a web server.
+	source   Source
+	place    netip.AddrPort // The candidate that it is, if it is one, until it is gone.
+	contact  netip.AddrPort // Where others can call it, if that is known,
+	number   uint64         // and the number of that among contacts.
+	gossip   gossip
 	since    time.Duration
 	closing  bool   // Close was said, Gone did not come yet.
 	reason   string // Of Close.
@@ -65,14 +70,20 @@ func (s *Swarm) connected(e *Event) {
 	p := &peer{
 		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, incoming: e.Incoming, web: e.WebSeed,
 		since: s.now, choked: s.now, idle: s.now, lastBlock: s.now,
-		pipe: newPipeline(e.Fast),
+		pipe: newPipeline(e.Fast), source: FromIncoming, gossip: gossip{next: s.now + pexDelay},
 	}
 	if p.web {
 		p.pipe = webPipeline()
 	}
 	s.byID[p.id] = p
 	if !p.incoming {
-		s.pool.connected(p.addr)
+		if c := s.pool.byAddr[p.addr]; c != nil {
+			p.source = c.source
+		}
+		if s.known.byAddr[p.addr] == nil {
+			p.place = p.addr
+			s.pool.connected(p.addr)
+		}
 	}
 	if reason := s.refuse(p); reason != "" {
 		p.closing, p.reason = true, reason
@@ -83,6 +94,9 @@ func (s *Swarm) connected(e *Event) {
 	p.pick = s.pick.Join(picker.ID(p.id))
 	s.peers = append(s.peers, p)
 	s.byKey[p.key] = p
+	if p.place.IsValid() {
+		s.reachable(p, p.place)
+	}
 	if p.extended {
 		s.introduce(p)
 	}
@@ -103,11 +117,17 @@ func (s *Swarm) refuse(p *peer) string {
 	if s.guilt.bans(p.key, p.addr) {
 		return ReasonBanned
 	}
+	if !p.web && !s.c.Filter.Allows(p.addr.Addr()) {
+		return ReasonFiltered
+	}
 	if old := s.byKey[p.key]; old != nil {
 		if !s.prefer(p, old) {
+			s.inherit(old, p)
+			s.reachable(old, old.place)
 			return ReasonDuplicate
 		}
 		s.close(old, ReasonDuplicate)
+		s.inherit(p, old)
 	}
 	if p.web {
 		return ""
@@ -117,6 +137,9 @@ func (s *Swarm) refuse(p *peer) string {
 	}
 	if s.taken() >= s.c.MaxPeers {
 		worst := s.worst(minIdle)
+		if worst == nil {
+			worst = s.outranked(p)
+		}
 		if worst == nil {
 			return ReasonFull
 		}
@@ -157,6 +180,29 @@ func (s *Swarm) prefer(p, old *peer) bool {
 	return p.incoming != oursIsHigher
 }
 
+// inherit notes that two connections are to one peer: the one that stays is
+// the candidate that the other was, so that the address is not called again.
+func (s *Swarm) inherit(stays, goes *peer) {
+	if !stays.place.IsValid() {
+		stays.place, goes.place = goes.place, netip.AddrPort{}
+	}
+}
+
+// listens takes in at which address a peer that called us listens, unless it
+// is one that we are calling or connected to already.
+func (s *Swarm) listens(p *peer, at netip.AddrPort) {
+	c := s.pool.byAddr[at]
+	if c == nil {
+		c = s.find(at, FromIncoming)
+	}
+	if c == nil || c.state != waiting {
+		return
+	}
+	p.place = at
+	s.pool.connected(at)
+	s.reachable(p, at)
+}
+
 // greet says what we have, and what the peer may have while choked.
 func (s *Swarm) greet(p *peer) {
 	switch {
@@ -180,8 +226,8 @@ func (s *Swarm) greet(p *peer) {
 func (s *Swarm) gone(p *peer) {
 	s.detach(p)
 	delete(s.byID, p.id)
-	if !p.incoming {
-		s.pool.gone(p.addr, s.now, s.backoffAfter(p))
+	if p.place.IsValid() {
+		s.pool.gone(p.place, s.now, s.backoffAfter(p))
 	}
 	s.busy.dial = true
 }
@@ -206,6 +252,7 @@ func (s *Swarm) detach(p *peer) {
 	if s.byKey[p.key] == p {
 		delete(s.byKey, p.key)
 	}
+	s.unreachable(p)
 	for i, q := range s.peers {
 		if q == p {
 			s.peers = append(s.peers[:i], s.peers[i+1:]...)

@@ -67,6 +67,7 @@ func (s *Swarm) pieceLost(piece uint32) {
 		return
 	}
 	s.pick.Vanished(piece)
+	s.tellLost(piece)
 	for _, p := range s.peers {
 		s.takeBack(p, func(e *entry) bool { return e.index == piece })
 		s.interest(p)

@@ -194,12 +194,17 @@ func (s *Swarm) cancel(p *peer, m *wire.Message) {
 func (s *Swarm) chokedBy(p *peer) {
 	p.unchokedUs = false
 	s.pick.Release(p.pick)
-	if p.fast {
-		return
+	if !p.fast {
+		s.void(p, func(*entry) bool { return true })
 	}
+}
+
+// void gives the requests that which is true of to others: they will not be
+// answered, unless the answer is on its way.
+func (s *Swarm) void(p *peer, which func(*entry) bool) {
 	entries := p.requests.all()
 	for i := range entries {
-		if e := &entries[i]; e.state <= late {
+		if e := &entries[i]; e.state <= late && which(e) {
 			s.pick.Lost(picker.ID(p.id), blockOf(e.index, e.begin))
 			p.requests.mark(e, lost)
 			e.at = s.now
@@ -225,6 +230,7 @@ func (s *Swarm) rejectedBy(p *peer, m *wire.Message) {
 	switch {
 	case !p.unchokedUs:
 		p.allowed = slices.DeleteFunc(p.allowed, func(x uint32) bool { return x == m.Index })
+	case !p.pick.Has(m.Index): // It has lost the piece, and said so (BEP 54).
 	case s.now >= p.pause:
 		// It takes no more, or does not want to give this one. What it
 		// refused is for others, so it is left alone for a while.

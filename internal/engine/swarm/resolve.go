@@ -39,6 +39,9 @@ func (s *Swarm) Resolve(now time.Time, c Config) *Effects {
 	for _, p := range s.peers {
 		p.pick = s.pick.Join(picker.ID(p.id))
 	}
+	if c.Private {
+		s.forgetHearsay()
+	}
 	for _, p := range append([]*peer(nil), s.peers...) {
 		s.introduce(p) // Now we have the info dictionary to offer.
 		s.greet(p)

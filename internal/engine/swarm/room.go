@@ -14,6 +14,8 @@ func (s *Swarm) setMaxPeers(n int) {
 func (s *Swarm) reconfigured(e *Event) {
 	s.setMaxPeers(e.MaxPeers)
 	s.c.DownloadLimit = e.DownloadLimit
+	s.setPEX(e.NoPEX)
+	s.setFilter(e.Filter)
 	s.busy.freed = true
 	for s.taken() > s.c.MaxPeers {
 		p := s.worst(0)

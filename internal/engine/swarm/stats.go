@@ -10,7 +10,7 @@ import (
 type counts struct {
 	down, up                     meter
 	downloaded, uploaded, wasted int64
-	failed                       int
+	failed, filtered             int
 	closes                       map[string]int
 }
 
@@ -25,7 +25,8 @@ func (c *counts) closed(reason string) {
 type Stats struct {
 	Connected  int // Peers, those that are being closed not counted.
 	Seeds      int // Of Connected: those that have every piece.
-	Known      int // Addresses known, and peers that called us.
+	Known      int // Addresses known, and peers that called us and have none.
+	Filtered   int // How often an address was found that the filter does not let.
 	InProgress int // Pieces begun and not verified.
 
 	Downloaded int64 // Bytes of blocks received, wasted ones included.
@@ -45,6 +46,7 @@ func (s *Swarm) Stats(now time.Time) Stats {
 	st := Stats{
 		Connected:    len(s.peers),
 		Known:        len(s.pool.list),
+		Filtered:     s.count.filtered,
 		InProgress:   s.pick.InProgress(),
 		Downloaded:   s.count.downloaded,
 		Uploaded:     s.count.uploaded,
@@ -59,7 +61,7 @@ func (s *Swarm) Stats(now time.Time) Stats {
 		if p.pick.Complete() {
 			st.Seeds++
 		}
-		if p.incoming {
+		if p.incoming && s.pool.byAddr[p.place] == nil {
 			st.Known++
 		}
 	}
@@ -71,8 +73,11 @@ type PeerStats struct {
 	Peer                     Peer
 	Addr                     netip.AddrPort
 	PeerID                   [20]byte
+	Client                   string // What it says of itself (BEP 10), "" if nothing.
+	Source                   Source // Who told us of it.
 	Incoming, Fast           bool
 	WebSeed                  bool  // It is a web server, known by PeerID alone.
+	UploadOnly               bool  // It wants nothing, or nothing more (BEP 21).
 	Complete                 bool  // It has every piece.
 	Interested, Interesting  bool  // It wants something of us; we of it.
 	Unchoked, UnchokedUs     bool  // It may ask us; we may ask it.
@@ -87,7 +92,8 @@ func (s *Swarm) Peers(now time.Time) []PeerStats {
 	out := make([]PeerStats, 0, len(s.peers))
 	for _, p := range s.peers {
 		out = append(out, PeerStats{
-			Peer: p.id, Addr: p.addr, PeerID: p.key, Incoming: p.incoming, Fast: p.fast, WebSeed: p.web,
+			Peer: p.id, Addr: p.addr, PeerID: p.key, Client: p.ext.Client, Source: p.source,
+			Incoming: p.incoming, Fast: p.fast, WebSeed: p.web, UploadOnly: p.ext.UploadOnly,
 			Complete:   p.pick.Complete(),
 			Interested: p.interested, Interesting: p.interesting,
 			Unchoked: p.unchoked, UnchokedUs: p.unchokedUs, Snubbed: p.snubbed,

@@ -35,6 +35,12 @@ type Config struct {
 	Sequential bool
 	// Partial lists blocks of other pieces that are on the disk.
 	Partial []Partial
+	// Private says that the torrent's peers may be told to nobody, nor be
+	// heard of from other peers (BEP 27); NoPEX that a person wants it so.
+	Private, NoPEX bool
+	// Filter says which addresses there may be peers at.
+	Filter Filter
+
 	// Seed is what all randomness derives from.
 	Seed uint64
 	// MaxPeers is how many connections there may be; 0 is 80.
@@ -67,6 +73,7 @@ type Swarm struct {
 	byKey map[[20]byte]*peer // By the peer's own id, those that are not being closed.
 	peers []*peer            // Those that are not being closed, oldest first.
 	pool  pool               // Addresses.
+	ours  ours               // Our own.
 	slots slots              // Unchoked peers.
 	guilt guilt              // Failed pieces and bans.
 	early *early             // While the info dictionary is not known; nil from then on.
@@ -74,6 +81,7 @@ type Swarm struct {
 	idbuf []picker.ID        // Scratch.
 	bbuf  []picker.Block     // Scratch.
 	count counts             // What Stats tells.
+	known contacts           // How others can call the connected peers.
 	busy  struct {           // What the end of the batch has to do.
 		touched    []*peer // To be asked for more.
 		freed      bool    // Blocks can be asked for again: all that are hungry are asked.
@@ -95,7 +103,10 @@ func New(now time.Time, c Config) *Swarm {
 		byID:  map[Peer]*peer{},
 		byKey: map[[20]byte]*peer{},
 		pool:  newPool(),
+		ours:  newOurs(),
 		guilt: newGuilt(),
+
+		known: contacts{byAddr: map[netip.AddrPort]*peer{}},
 	}
 	s.describe(c)
 	return s
@@ -196,10 +207,10 @@ func (s *Swarm) event(e *Event) {
 		s.pieceLost(e.Msg.Index)
 		return
 	case Found:
-		s.found(e.Addrs)
+		s.found(e.Addrs, e.Source)
 		return
 	case DialFailed:
-		s.dialFailed(e.Addr)
+		s.dialFailed(e.Addr, e.Self)
 		return
 	case Reconfigured:
 		s.reconfigured(e)
@@ -258,6 +269,7 @@ func (s *Swarm) settle() {
 func (s *Swarm) tick() {
 	for _, p := range s.peers {
 		s.overdue(p)
+		s.gossipTo(p)
 	}
 	s.refillHungry()
 	s.serveMetadata()

@@ -237,7 +237,8 @@ func (r *run) download(ctx context.Context, want download.Request, c content, di
 	verify := want.VerifyToken != "" && want.VerifyToken != r.verified
 	t, err := r.x.cfg.Engine.Add(engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
-		Trackers: want.Trackers, Peers: want.Peers, WebSeeds: want.WebSeeds, Seeding: want.Seeding, Limits: want.Limits,
+		Trackers: want.Trackers, Peers: want.Peers, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
+		Seeding: want.Seeding, Limits: want.Limits,
 		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
 	})
@@ -286,7 +287,7 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 func (r *run) update(t *engine.Torrent) bool {
 	next := r.wanted()
 	taken := t.Update(engine.Update{
-		Trackers: next.Trackers, Peers: next.Peers, WebSeeds: next.WebSeeds, Seeding: next.Seeding,
+		Trackers: next.Trackers, Peers: next.Peers, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
 		Limits: next.Limits, StallTimeout: next.StallTimeout,
 	})
 	if taken && !next.ResolveOnly && next.VerifyToken != r.verified {

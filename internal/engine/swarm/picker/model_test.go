@@ -3,6 +3,7 @@ package picker
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
@@ -202,6 +203,8 @@ func (w *world) step() error {
 		w.leave(r)
 	case k < 4:
 		w.p.Have(r, uint32(w.rng.IntN(w.p.c.Pieces)))
+	case k == 4:
+		w.dontHave(r)
 	case k < 9:
 		return w.pick(r)
 	case k < 16:
@@ -214,6 +217,20 @@ func (w *world) step() error {
 		}
 	}
 	return nil
+}
+
+// dontHave has a peer lose some pieces, and what was asked of it.
+func (w *world) dontHave(r *Peer) {
+	for range 1 + w.rng.IntN(4) {
+		piece := uint32(w.rng.IntN(w.p.c.Pieces))
+		w.p.DontHave(r, piece)
+		w.out[r] = slices.DeleteFunc(w.out[r], func(q request2) bool {
+			if q.b.Piece == piece {
+				w.p.Lost(r.id, q.b)
+			}
+			return q.b.Piece == piece
+		})
+	}
 }
 
 func (w *world) join() {

@@ -174,22 +174,25 @@ func (o *order) decAll() {
 	}
 }
 
-// join counts a peer that has these pieces; leave takes it back.
-func (o *order) join(have *bitfield.Bitfield) {
+// join counts a peer that has these pieces. It returns whether it did so by
+// counting all and taking back those that it lacks, which leave has to know.
+func (o *order) join(have *bitfield.Bitfield) (based bool) {
 	if have.Count() <= have.Len()/2 {
 		for i := range have.All() {
 			o.inc(uint32(i))
 		}
-		return
+		return false
 	}
 	o.incAll()
 	for i := range absent(have) {
 		o.dec(uint32(i))
 	}
+	return true
 }
 
-func (o *order) leave(have *bitfield.Bitfield) {
-	if have.Count() <= have.Len()/2 {
+// leave takes back what a peer counts for that has these pieces now.
+func (o *order) leave(have *bitfield.Bitfield, based bool) {
+	if !based {
 		for i := range have.All() {
 			o.dec(uint32(i))
 		}

@@ -18,8 +18,9 @@ type Peer struct {
 	id    ID
 	have  *bitfield.Bitfield // nil if the peer has everything or nothing.
 	all   bool
-	want  int // A missing piece that the peer has, or -1 if there is none.
-	place int // In Picker.peers.
+	based bool // It counts for every piece, less those that it lacks (order.base).
+	want  int  // A missing piece that the peer has, or -1 if there is none.
+	place int  // In Picker.peers.
 
 	last uint32 // The piece that the peer was last asked to begin,
 	run  int    // and how many before it, and with it, follow each other.
@@ -112,9 +113,9 @@ func (p *Picker) forget(r *Peer) {
 	case r.all:
 		p.order.decAll()
 	case r.have != nil:
-		p.order.leave(r.have)
+		p.order.leave(r.have, r.based)
 	}
-	r.all, r.have, r.want, r.short = false, nil, -1, nil
+	r.all, r.based, r.have, r.want, r.short = false, false, nil, -1, nil
 	r.moist()
 }
 
@@ -130,14 +131,14 @@ func (p *Picker) SetHave(r *Peer, have *bitfield.Bitfield) {
 		return
 	}
 	r.have = have
-	p.order.join(have)
+	r.based = p.order.join(have)
 	p.seek(r)
 }
 
 // SetAll says that the peer has every piece.
 func (p *Picker) SetAll(r *Peer) {
 	p.forget(r)
-	r.all = true
+	r.all, r.based = true, true
 	p.order.incAll()
 	p.seek(r)
 }
@@ -159,6 +160,28 @@ func (p *Picker) Have(r *Peer, piece uint32) {
 	p.order.inc(piece)
 	if r.want < 0 && p.missing.Has(int(piece)) {
 		r.want = int(piece)
+	}
+}
+
+// DontHave says that the peer has lost a piece. What it was asked for of that
+// piece is given back, or not, by [Picker.Lost].
+func (p *Picker) DontHave(r *Peer, piece uint32) {
+	if !r.Has(piece) {
+		return
+	}
+	if r.all {
+		r.all, r.have = false, bitfield.Full(p.have.Len())
+	}
+	r.have.Clear(int(piece))
+	p.order.dec(piece)
+	if pc := p.begun[piece]; pc != nil && pc.owner == r.id {
+		pc.owner = Nobody
+	}
+	r.short = nil
+	if r.have.Count() == 0 {
+		p.forget(r)
+	} else if r.want == int(piece) {
+		p.seek(r)
 	}
 }
 

@@ -220,6 +220,9 @@ func (n *node) announce() {
 	n.announced = n.w.now
 	var found []netip.AddrPort
 	for _, i := range n.w.rng.Perm(len(n.w.nodes)) {
+		if n.w.c.OnlyFirst && i != 0 {
+			continue
+		}
 		if o := n.w.nodes[i]; !o.left && o.c.Starts <= n.w.now && len(found) < n.w.c.Addresses {
 			found = append(found, o.addr)
 		}

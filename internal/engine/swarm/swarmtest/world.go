@@ -33,7 +33,9 @@ type Config struct {
 	Loss  float64
 	Break time.Duration
 	// Addresses is how many addresses the tracker tells at once; 0 is 50.
+	// With OnlyFirst there is no tracker, and all know the first node alone.
 	Addresses int
+	OnlyFirst bool
 }
 
 // Node describes one peer.

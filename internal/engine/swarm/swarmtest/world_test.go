@@ -207,6 +207,23 @@ func TestNodesMeetAgainWhenTheTrackerTellsFew(t *testing.T) {
 	run(t, w, w.Done, 30*time.Minute)
 }
 
+// Without a tracker, who knows one peer gets to know the others from it (BEP
+// 11), so that the one may leave.
+func TestPeersWhoKnowOnlyOneFindEachOther(t *testing.T) {
+	nodes := append([]Node{{Up: 1, Down: 4 << 10, Limit: 4 << 10}, {Complete: true}}, repeat(30, Node{MaxPeers: 12})...)
+	w := New(Config{Seed: 1, Pieces: 40, PieceLength: 4 * blockSize, Nodes: nodes, OnlyFirst: true})
+	run(t, w, func() bool {
+		for i := range nodes {
+			if w.Stats(i).Connected < 8 {
+				return false
+			}
+		}
+		return true
+	}, 5*time.Minute)
+	w.Leave(0)
+	run(t, w, w.Done, 10*time.Minute)
+}
+
 func TestFailureTellsTheSeed(t *testing.T) {
 	w := New(Config{Seed: 99, Pieces: 4, PieceLength: blockSize, Nodes: repeat(2, Node{})})
 	err := w.Run(w.Done, 5*time.Second)
