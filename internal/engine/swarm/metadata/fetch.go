@@ -262,6 +262,7 @@ func (f *Fetch) convict(s *Steps) {
 		}
 	}
 	for _, p := range f.peers {
+		p.work = nil
 		if p.size != size {
 			s.Liars = append(s.Liars, p.id)
 		}
