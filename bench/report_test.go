@@ -143,3 +143,25 @@ func TestEveryCaseHasItsPlaceInTheDocument(t *testing.T) {
 		}
 	}
 }
+
+// What a turn leaves takes no space, and what it was lent stays whole.
+func TestAFolderIsEmptiedButForWhatHasOtherNames(t *testing.T) {
+	lent, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{filepath.Join(lent, "payload"), filepath.Join(dir, "made")} {
+		if err := os.WriteFile(name, []byte("some bytes"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := alias(lent, dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := empty(dir); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(lent, "payload")); err != nil || string(b) != "some bytes" {
+		t.Errorf("what was lent: %q, %v", b, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "made")); err != nil || len(b) != 0 {
+		t.Errorf("what was made: %q, %v", b, err)
+	}
+}
