@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,16 +31,21 @@ func TestLoopbackIsDeniedUntilAnAdministratorAllowsIt(t *testing.T) {
 	})
 	w.download("peer", o.file, from(s.address()), stallsAfter(2))
 	w.download("tracker", newTorrent(t, "tracked", 1<<20, address+"/announce").file, stallsAfter(2))
+	udp, askedOverUDP := hearUDP(t)
+	w.download("udp", newTorrent(t, "datagrams", 1<<20).file, stallsAfter(2), func(td *v1alpha1.TorrentDownload) {
+		td.Spec.Discovery.Trackers = []string{"udp://" + udp + "/announce"}
+	})
 
 	w.says(w.stalls("url", "AddressDenied"), "127.0.0.1", "--allow-cidrs")
 	w.says(w.stalls("peer", "AddressDenied"), "127.0.0.1", "--allow-cidrs")
 	w.says(w.stalls("tracker", "TrackerUnreachable"), strings.TrimPrefix(address, "http://"))
+	w.says(w.stalls("udp", "TrackerUnreachable"), udp, "--allow-cidrs")
 	s.mu.Lock()
 	if s.served > 0 {
 		t.Errorf("a denied peer was asked for %d bytes", s.served)
 	}
 	s.mu.Unlock()
-	if len(asked) > 0 {
+	if len(asked) > 0 || len(askedOverUDP) > 0 {
 		t.Error("a denied address was asked")
 	}
 
@@ -48,6 +54,32 @@ func TestLoopbackIsDeniedUntilAnAdministratorAllowsIt(t *testing.T) {
 	w.completes("url")
 	w.completes("peer")
 	o.compare(t, w.folder("url"))
+	select {
+	case <-askedOverUDP:
+	case <-time.After(patience):
+		t.Error("the UDP tracker is not asked although it may be")
+	}
+}
+
+// hearUDP returns an address on loopback, and a token for each packet that
+// comes there.
+func hearUDP(t *testing.T) (address string, heard chan struct{}) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	heard = make(chan struct{}, 100)
+	go func() {
+		for {
+			if _, _, err := conn.ReadFromUDP(make([]byte, 100)); err != nil {
+				return
+			}
+			heard <- struct{}{}
+		}
+	}()
+	return conn.LocalAddr().String(), heard
 }
 
 // TestSecretsOfURLsStayWithThem looks for passkeys, tokens and headers in all
