@@ -48,7 +48,7 @@ The same content with the same flags and --no-date gives the same bytes.
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", "", "where to write the file; - is standard output (default NAME.torrent)")
-	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL; may be given several times, each a tier of its own")
+	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL, http, https or udp; may be given several times, each a tier of its own")
 	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the content; may be given several times")
 	flags.StringArrayVar(&f.nodes, "node", nil, "host:port of a DHT node; may be given several times")
 	flags.Var(&f.pieceLength, "piece-length", "bytes of a piece, a power of two such as 1MiB (default chosen by size)")

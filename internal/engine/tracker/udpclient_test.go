@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -316,6 +317,21 @@ func TestOfTwoFamiliesOneAnswerIsEnough(t *testing.T) {
 	many := Reply{Addrs: make([]netip.AddrPort, maxPeers)}
 	if r, _ := bothFamilies(many, many, nil, nil); len(r.Addrs) != maxPeers {
 		t.Errorf("%d addresses", len(r.Addrs))
+	}
+}
+
+func TestOfALongAnswerTheBeginningIsRead(t *testing.T) {
+	for _, n := range []int{maxPeers - 1, maxPeers, maxPeers + 1, 3 * maxPeers} {
+		u := serveUDP(t, listenUDP(t, "[::1]:0"), func(r packetRequest, _ []byte, six bool) [][]byte {
+			b := answer(r, six)
+			if r.Action == actionAnnounce {
+				b = append(b[:announceAnswer], bytes.Repeat([]byte{0x20}, 18*n)...)
+			}
+			return [][]byte{b}
+		})
+		if r, err := newTestClient(t).Announce(t.Context(), u, Announce{}); err != nil || len(r.Addrs) != min(n, maxPeers) {
+			t.Errorf("%d addresses of %d, %v", len(r.Addrs), n, err)
+		}
 	}
 }
 

@@ -78,6 +78,20 @@ func TestOurClientAndOurServerOverUDP(t *testing.T) {
 	}
 }
 
+func TestOfALongRequestTheBeginningIsRead(t *testing.T) {
+	s, _ := newTestServer(t)
+	conn := listenUDP(t, "127.0.0.1:0")
+	go s.ServeUDP(conn) //nolint:errcheck // It ends with the test.
+	c := newTestClient(t)
+	longest := serverMaxPacket - announceRequest - 2*8 // With the heads of its options.
+	for _, n := range []int{longest - 1, longest, longest + 1, maxURL - 100} {
+		u := "udp://" + conn.LocalAddr().String() + "/" + strings.Repeat("x", n-1)
+		if _, err := c.Announce(t.Context(), u, peerAt(1, 0)); err != nil {
+			t.Errorf("with a path of %d bytes: %v", n, err)
+		}
+	}
+}
+
 // A client takes an answer only from the address that it asked.
 func TestAnswersComeFromTheAddressThatWasAsked(t *testing.T) {
 	for listen, asked := range map[string]string{"[::]:0": "127.0.0.2", "0.0.0.0:0": "127.0.0.3", "[::1]:0": "::1"} {
