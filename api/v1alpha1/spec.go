@@ -26,6 +26,15 @@ type TorrentDownloadSpec struct {
 	// +optional
 	Discovery Discovery `json:"discovery,omitzero"`
 
+	// files says which files of the torrent are wanted, and which of them
+	// first; without it all are. It may be changed at any time: what is wanted
+	// more is fetched, and what is not wanted any more is not removed. Pieces
+	// are fetched whole, so up to a piece more is fetched at both ends of a
+	// file than it has; what belongs to files that are not wanted is kept in a
+	// hidden folder beside the data, and no other file is made.
+	// +optional
+	Files Files `json:"files,omitzero"`
+
 	// verification pins what the source must yield. Anything else is refused
 	// before a byte is written.
 	// +optional
@@ -197,7 +206,7 @@ type Volume struct {
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// preallocate reserves the space of all files before the first byte is
+	// preallocate reserves the space of the wanted files before the first byte is
 	// fetched, so that a claim that is too small is noticed at once. Without
 	// it the files are sparse and grow as pieces arrive.
 	// +optional
@@ -287,6 +296,82 @@ type PeerFilter struct {
 	Deny []string `json:"deny,omitempty"`
 }
 
+// Files says which files of a torrent are wanted, and in which order. Its lists
+// hold patterns as in a .gitignore file, of paths below the torrent's own
+// folder. A pattern without a slash matches the name of a file or folder at
+// any depth (*.tar); one with a slash the whole path (train/*.tar); ** stands
+// for any number of folders, {a,b} for alternatives. A folder that matches
+// stands for all that is in it, and a slash at the end matches folders only.
+type Files struct {
+	// include selects files; without it all are selected.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^/?$|//|(^|/)[.][.]?(/|$)')",message="a pattern must be a path or a name below the torrent's folder, for example train/*.tar: without '//', '.' and '..'"
+	// +listType=set
+	// +optional
+	Include []string `json:"include,omitempty"`
+
+	// exclude takes files away from those that include selects.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^/?$|//|(^|/)[.][.]?(/|$)')",message="a pattern must be a path or a name below the torrent's folder, for example train/*.tar: without '//', '.' and '..'"
+	// +listType=set
+	// +optional
+	Exclude []string `json:"exclude,omitempty"`
+
+	// priority says which of the wanted files are fetched before and after
+	// the others.
+	// +optional
+	Priority FilePriority `json:"priority,omitzero"`
+
+	// order is the order of the pieces of one priority: RarestFirst keeps the
+	// swarm healthy, Sequential goes from the first to the last, for readers
+	// that follow the download.
+	// +kubebuilder:default=RarestFirst
+	// +optional
+	Order FileOrder `json:"order,omitempty"`
+}
+
+// FilePriority says which files are fetched before and after others. A piece
+// that several files share is as urgent as the most urgent of them.
+//
+// +kubebuilder:validation:MinProperties=1
+type FilePriority struct {
+	// high are patterns of files that are fetched first.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^/?$|//|(^|/)[.][.]?(/|$)')",message="a pattern must be a path or a name below the torrent's folder, for example train/*.tar: without '//', '.' and '..'"
+	// +listType=set
+	// +optional
+	High []string `json:"high,omitempty"`
+
+	// low are patterns of files that are fetched last. A file that high
+	// matches too is fetched first.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^/?$|//|(^|/)[.][.]?(/|$)')",message="a pattern must be a path or a name below the torrent's folder, for example train/*.tar: without '//', '.' and '..'"
+	// +listType=set
+	// +optional
+	Low []string `json:"low,omitempty"`
+}
+
+// FileOrder is an order of fetching.
+//
+// +kubebuilder:validation:Enum=RarestFirst;Sequential
+type FileOrder string
+
+// The orders of fetching.
+const (
+	// OrderRarestFirst fetches first what fewest peers have.
+	OrderRarestFirst FileOrder = "RarestFirst"
+	// OrderSequential fetches pieces from the first to the last.
+	OrderSequential FileOrder = "Sequential"
+)
+
 // Verification pins what a source must yield.
 type Verification struct {
 	// infoHash is the expected v1 info hash in 40 hexadecimal digits. A
@@ -323,14 +408,14 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.policy == 'Duration' || !has(self.durationSeconds)",message="durationSeconds needs policy Duration: set the policy or remove durationSeconds"
 type Seeding struct {
 	// policy says when seeding ends: None at completion, Ratio when
-	// ratioPercent of the torrent's size was sent, Duration so many seconds
+	// ratioPercent of the size was sent, Duration so many seconds
 	// after completion, Forever when this object is suspended or deleted.
 	// +kubebuilder:default=None
 	// +optional
 	Policy SeedingPolicy `json:"policy,omitempty"`
 
 	// ratioPercent is how much is sent under policy Ratio, in percent of the
-	// torrent's size: 100 is as much as was fetched.
+	// size of the wanted files: 100 is as much as was fetched.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +optional

@@ -34,12 +34,19 @@ type TorrentDownloadStatus struct {
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// progress counts bytes, once the metainfo is known.
+	// selection names the files that this status counts: a hash of include and
+	// exclude of spec.files. It is absent where all files are.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Selection string `json:"selection,omitempty"`
+
+	// progress counts bytes of the wanted files, once the metainfo is known.
 	// +optional
 	Progress *Progress `json:"progress,omitempty"`
 
-	// pieces counts pieces and shows which are verified, once the metainfo is
-	// known.
+	// pieces counts the pieces that hold bytes of wanted files, and shows which
+	// are verified, once the metainfo is known.
 	// +optional
 	Pieces *Pieces `json:"pieces,omitempty"`
 
@@ -59,7 +66,7 @@ type TorrentDownloadStatus struct {
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
-	// completionTime is when every piece was verified and durable.
+	// completionTime is when every wanted piece was verified and durable.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
@@ -104,12 +111,12 @@ type Progress struct {
 	// +optional
 	Summary string `json:"summary,omitempty"`
 
-	// bytesTotal is the size of the torrent's files.
+	// bytesTotal is the size of the wanted files.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	BytesTotal int64 `json:"bytesTotal"`
 
-	// bytesVerified is how many bytes are in verified pieces.
+	// bytesVerified is how many of these bytes are in verified pieces.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	BytesVerified int64 `json:"bytesVerified"`
@@ -147,11 +154,11 @@ type PieceMapEncoding string
 
 // The encodings of a piece map.
 const (
-	// PieceMapBitfield is a base64 bitfield, one bit for each piece, the first
-	// piece in the highest bit of the first byte (BEP 3).
+	// PieceMapBitfield is a base64 bitfield, one bit for each wanted piece in
+	// its turn, the first in the highest bit of the first byte (BEP 3).
 	PieceMapBitfield PieceMapEncoding = "Bitfield"
 	// PieceMapBuckets is 256 hexadecimal digits, each for one stretch of
-	// pieces: 0 only if it is empty, f only if it is complete.
+	// wanted pieces: 0 only if it is empty, f only if it is complete.
 	PieceMapBuckets PieceMapEncoding = "Buckets"
 )
 
@@ -164,12 +171,12 @@ type Pieces struct {
 	// +required
 	Length int64 `json:"length"`
 
-	// total is the number of pieces of the torrent.
+	// total is the number of wanted pieces.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Total int32 `json:"total"`
 
-	// verified is the number of pieces that are fetched and whose hash is
+	// verified is the number of wanted pieces that are fetched and whose hash is
 	// right.
 	// +kubebuilder:validation:Minimum=0
 	// +required
@@ -180,7 +187,7 @@ type Pieces struct {
 	// +optional
 	InProgress int32 `json:"inProgress,omitempty"`
 
-	// map shows which pieces are verified, in the way that encoding says. It
+	// map shows which of the wanted pieces are verified, in the way that encoding says. It
 	// is absent while none and once all are.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1368
@@ -188,7 +195,7 @@ type Pieces struct {
 	Map string `json:"map,omitempty"`
 
 	// encoding says how map is to be read: Bitfield is base64 of one bit for
-	// each piece, the first in the highest bit of the first byte; Buckets is
+	// each wanted piece in its turn, the first in the highest bit of the first byte; Buckets is
 	// 256 hexadecimal digits, each for how full one stretch of pieces is, 0
 	// only if it is empty and f only if it is complete.
 	// +optional

@@ -63,6 +63,15 @@ func withVolume(volume string) string {
 	return "source: {url: {address: 'https://example.org/a.torrent'}}\nvolume: " + volume + "\n"
 }
 
+// many is so many different patterns of so many bytes, as YAML.
+func many(n, size int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "'%s%03d', ", strings.Repeat("a", size-3), i)
+	}
+	return b.String()
+}
+
 func withURL(more string) string {
 	return withSource("{url: {address: 'https://example.org/a.torrent', " + more + "}}")
 }
@@ -91,6 +100,10 @@ func TestValidObjects(t *testing.T) {
 		"peer exchange":              with("discovery: {pex: Disabled}"),
 		"peer filter":                with("discovery: {peerFilter: {allow: ['10.0.0.0/8', '2001:db8::/32', '10.0.0.1/32'], deny: ['0.0.0.0/0', '::/0', '10.1.2.3/8']}}"),
 		"empty structs and lists":    with("discovery: {trackers: [], peers: [], webSeeds: [], peerFilter: {allow: [], deny: []}}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
+		"files":                      with("files: {include: ['*.tar', '/README', 'a/**/b'], exclude: [test/, '[a-z]?.{x,y}'], order: Sequential}"),
+		"files with dots":            with("files: {include: ['..a', 'b..', '.hidden', 'a/.b', 'c./...']}"),
+		"files by priority":          with("files: {priority: {high: [index.json]}}"),
+		"as many and as long":        with("files: {priority: {low: [" + many(64, 512) + "]}}"),
 		"pinned hash":                with("verification: {infoHash: '" + hash40 + "'}"),
 		"suspended":                  with("suspend: true"),
 		"seeding to a ratio":         with("seeding: {policy: Ratio, ratioPercent: 150}"),
@@ -118,11 +131,22 @@ const (
 	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
 	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
+	isPattern = "a pattern must be a path or a name below the torrent's folder"
 	isRate    = "must be between 1 and 1P bytes"
 )
 
 // refused are specs, and what the person who wrote them is told.
 var refused = map[string]struct{ spec, message string }{
+	"empty pattern":        {with("files: {include: ['']}"), "should be at least 1 chars long"},
+	"pattern leading up":   {with("files: {exclude: [a/../b]}"), isPattern},
+	"pattern of here":      {with("files: {include: [./a]}"), isPattern},
+	"pattern //":           {with("files: {priority: {high: [a//b]}}"), isPattern},
+	"pattern of the root":  {with("files: {priority: {low: [/]}}"), isPattern},
+	"pattern twice":        {with("files: {include: [a, a]}"), "Duplicate value"},
+	"pattern too long":     {with("files: {include: [" + many(1, 513) + "]}"), "may not be more than 512"},
+	"too many patterns":    {with("files: {include: [" + many(65, 4) + "]}"), "must have at most 64 items"},
+	"other order":          {with("files: {order: Backwards}"), "supported values"},
+	"empty priority":       {with("files: {priority: {}}"), "should have at least 1 properties"},
 	"no source":            {"volume: {claimName: data}", "spec.source: Required value"},
 	"no volume":            {"source: {url: {address: 'https://example.org/a'}}", "spec.volume: Required value"},
 	"empty source":         {withSource("{}"), "exactly one of the fields in [magnet infoHash url metainfoFrom] must be set"},

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -37,6 +39,9 @@ type downloadFlags struct {
 	noPEX               bool
 	allow, deny         networks
 	limitDown, limitUp  size
+	include, exclude    []string
+	priority            []string
+	sequential          bool
 	preallocate, verify bool
 	asJSON              bool
 }
@@ -58,12 +63,20 @@ Ctrl-C stops it, and the same command goes on where it was; what is in the
 folder already is used where it is right. A second Ctrl-C ends it at once,
 which loses no piece that was written.
 
+--include and --exclude select files by patterns as in .gitignore: one without a
+slash matches names at any depth (*.tar), one with a slash the path from the
+torrent's folder on (train/*.tar), ** any number of folders, and a folder stands
+for all that is in it. No other file is made. What pieces hold of neighbouring
+files stays in the folder .torrent-operator, and is used if the same command is
+run again with other patterns.
+
 On a terminal the progress is redrawn in place; elsewhere it is a line each ten
 seconds and for each change; with --json it is one JSON object a line.
 ` + exitHelp,
 		Example: `  torrent-operator download debian.torrent --output /data
   torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB
-  torrent-operator download 'magnet:?xt=urn:btih:0123…&tr=http://tracker.example/announce'`,
+  torrent-operator download 'magnet:?xt=urn:btih:0123…&tr=http://tracker.example/announce'
+  torrent-operator download dataset.torrent --include 'train/*.tar' --exclude README --priority high=index.json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError(cmd, errors.New("it takes one .torrent FILE or more, or MAGNET links, but got none"))
@@ -84,10 +97,14 @@ seconds and for each change; with --json it is one JSON object a line.
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
 	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
 	flags.Var(&f.deny, "deny-peers", "network in which there may be no peers, also if it is part of one of --allow-peers; may be given several times")
+	flags.StringArrayVar(&f.include, "include", nil, "pattern of files to download; may be given several times (default all)")
+	flags.StringArrayVar(&f.exclude, "exclude", nil, "pattern of files to leave out; may be given several times")
+	flags.StringArrayVar(&f.priority, "priority", nil, "high=PATTERN or low=PATTERN: files to download before or after all others; may be given several times")
+	flags.BoolVar(&f.sequential, "sequential", false, "download from the first piece to the last")
 	flags.Var(&f.limitDown, "limit-down", "bytes a second to download at most, such as 10MiB")
 	flags.Var(&f.limitUp, "limit-up", "bytes a second to upload at most, such as 10MiB")
 	flags.IntVar(&f.maxPeers, "max-peers", 0, "peers to be connected to at most (default 80)")
-	flags.BoolVar(&f.preallocate, "preallocate", false, "reserve the space of all files before the first byte")
+	flags.BoolVar(&f.preallocate, "preallocate", false, "reserve the space of the files before the first byte")
 	flags.BoolVar(&f.verify, "verify", false, "hash everything that is in the folder already, trusting no earlier run")
 	flags.BoolVar(&f.asJSON, "json", false, "write the progress as one JSON object a line")
 	return cmd
@@ -156,6 +173,9 @@ func (f *downloadFlags) check() error {
 	if f.seed && f.seedRatio > 0 || f.seed && f.seedTime > 0 || f.seedRatio > 0 && f.seedTime > 0 {
 		return errors.New("only one of --seed, --seed-ratio and --seed-time may be given")
 	}
+	if _, err := f.files(); err != nil {
+		return err
+	}
 	for _, t := range f.trackers {
 		if err := checkURL(t, "http", "https", "udp"); err != nil {
 			return fmt.Errorf("--tracker %s: %w", t, err)
@@ -174,10 +194,28 @@ func (f *downloadFlags) check() error {
 	return nil
 }
 
+// files is what the flags select, and what is wrong with it.
+func (f *downloadFlags) files() (download.Files, error) {
+	files := download.Files{Include: f.include, Exclude: f.exclude, Sequential: f.sequential}
+	for _, p := range f.priority {
+		switch level, pattern, _ := strings.Cut(p, "="); level {
+		case "high":
+			files.High = append(files.High, pattern)
+		case "low":
+			files.Low = append(files.Low, pattern)
+		default:
+			return files, fmt.Errorf("--priority %s: must be high=PATTERN or low=PATTERN", p)
+		}
+	}
+	return files, selection.Check(files)
+}
+
 func (f *downloadFlags) spec(t torrent) engine.Spec {
 	host, _ := os.Hostname()
+	files, _ := f.files() // check has found them to be right.
 	s := engine.Spec{
 		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
+		Files:    files,
 		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX,
 		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny},
 		Limits: download.Limits{
@@ -256,6 +294,8 @@ func failureError(f *download.Failure) error {
 	switch f.Reason {
 	case download.ReasonMetainfoInvalid, download.ReasonUnsupportedTorrent:
 		code = exitTorrent
+	case download.ReasonNothingSelected:
+		code = exitUsage
 	case download.ReasonPathConflict, download.ReasonVolumeReadOnly, download.ReasonVolumeError, download.ReasonVolumeBusy:
 		code = exitFiles
 	case download.ReasonInsufficientSpace:

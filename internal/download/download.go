@@ -41,7 +41,7 @@ type Request struct {
 	Files        Files // Which files are wanted; the zero value is all of them.
 	Seeding      Seeding
 	Limits       Limits
-	Preallocate  bool          // Reserve the space of all files before the first byte.
+	Preallocate  bool          // Reserve the space of the wanted files before the first byte.
 	StallTimeout time.Duration // No byte for so long is [StateStalled]; 0 is never.
 
 	// RetryToken and VerifyToken are opaque. A value that is not empty and

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 )
 
 // Files says which files of a torrent are wanted, and which of them first. The
@@ -17,6 +18,12 @@ type Files struct {
 	High, Low []string
 	// Sequential has pieces of one urgency fetched in their order.
 	Sequential bool
+}
+
+// Equal says whether both want the same, in the same words.
+func (f Files) Equal(o Files) bool {
+	return slices.Equal(f.Include, o.Include) && slices.Equal(f.Exclude, o.Exclude) &&
+		slices.Equal(f.High, o.High) && slices.Equal(f.Low, o.Low) && f.Sequential == o.Sequential
 }
 
 // Selection names what f selects: equal patterns have equal names, and no

@@ -147,15 +147,16 @@ type Spec struct {
 	Path  string // Slash-separated path below Dir that receives the files; made if missing. No symlink in it leads out of Dir.
 	Owner string // Written into the lock file, to tell who holds the folder.
 
-	Trackers []string // Added to the torrent's own, one tier each.
-	Peers    []string // host:port, added to those found.
-	WebSeeds []string // URLs (BEP 19), added to the torrent's own.
-	NoPEX    bool     // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
+	Files    download.Files // Which files are wanted, and which first; the zero value is all.
+	Trackers []string       // Added to the torrent's own, one tier each.
+	Peers    []string       // host:port, added to those found.
+	WebSeeds []string       // URLs (BEP 19), added to the torrent's own.
+	NoPEX    bool           // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
 	Filter   download.PeerFilter
 	Seeding  download.Seeding
 	Limits   download.Limits
 
-	Preallocate  bool          // Reserve the space of all files first.
+	Preallocate  bool          // Reserve the space of the selected files first.
 	Verify       bool          // Hash all data that is there already, trust no journal.
 	StallTimeout time.Duration // No byte for so long is download.StateStalled; 0 is never.
 

@@ -12,6 +12,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 )
@@ -38,20 +39,25 @@ type PeerInfo struct {
 // firstProgress is what is known before any file is opened.
 func firstProgress(s Spec) *download.Progress {
 	p := &download.Progress{
-		At: time.Now(), State: download.StateResolving, BytesUploaded: s.BytesUploaded, CompletedAt: s.CompletedAt,
+		At: time.Now(), State: download.StateResolving, Selection: s.Files.Selection(),
+		BytesUploaded: s.BytesUploaded, CompletedAt: s.CompletedAt,
 	}
 	if s.Metainfo != nil {
 		p.State = download.StateChecking
-		describe(p, s.Metainfo)
 	}
 	return p
 }
 
-// describe says which torrent it is.
-func describe(p *download.Progress, m *metainfo.Metainfo) {
-	p.InfoHash, p.Name, p.BytesTotal = m.InfoHash.String(), m.Info.Name, m.Info.PayloadLength()
+// describe says which torrent it is, and how much of it is selected: nil if that
+// can't be said.
+func describe(p *download.Progress, m *metainfo.Metainfo, chosen *selection.Selection) {
+	p.InfoHash, p.Name, p.Pieces.Length = m.InfoHash.String(), m.Info.Name, m.Info.PieceLength
+	if chosen == nil {
+		return
+	}
+	p.BytesTotal, p.BytesVerified = chosen.Bytes, 0
 	p.Pieces = download.Pieces{
-		Length: m.Info.PieceLength, Total: m.Info.PieceCount(), Have: bitfield.New(m.Info.PieceCount()).Bytes(),
+		Length: m.Info.PieceLength, Total: chosen.Pieces.Count(), Have: bitfield.New(chosen.Pieces.Count()).Bytes(),
 	}
 }
 
@@ -95,39 +101,62 @@ func (s *hub) announced() tracker.Stats {
 // whose size is not known. It must not be 0, which is what seeds say.
 const unknownLeft = 16 << 10
 
-// meter counts what the swarm does not: payload bytes verified, and when
-// something last moved.
+// meter counts what the swarm does not: bytes of selected files verified, and
+// when something last moved.
 type meter struct {
 	info         *metainfo.Info
-	padded       bool
-	verified     int64 // Payload bytes in verified pieces.
+	selection    *selection.Selection
+	verified     int64 // Bytes of selected files in verified pieces.
 	lastReceived time.Time
 	began        time.Time
 	published    time.Time
-	have         *bitfield.Bitfield // A copy of the verified pieces, as last published.
+	had          int                // How many pieces were verified when have was made.
+	have         *bitfield.Bitfield // The verified pieces among those that are wanted, a bit for each of these.
 }
 
-func newMeter(info *metainfo.Info, have *bitfield.Bitfield) meter {
-	m := meter{info: info, padded: info.PayloadLength() != info.Length, began: time.Now()}
+func newMeter(info *metainfo.Info, chosen *selection.Selection, have *bitfield.Bitfield) meter {
+	m := meter{info: info, selection: chosen, began: time.Now()}
 	for piece := range have.All() {
 		m.verified += m.payload(piece)
 	}
 	return m
 }
 
-// payload returns how many bytes of a piece are not padding (BEP 47).
+// payload returns how many bytes of a piece are those of selected files, of
+// which padding is none (BEP 47).
 func (m *meter) payload(piece int) int64 {
 	size := m.info.PieceSize(piece)
-	if !m.padded {
+	if m.selection.Bytes == m.info.Length {
 		return size
 	}
 	n := int64(0)
 	for span := range m.info.Spans(int64(piece)*m.info.PieceLength, size) {
-		if !m.info.Files[span.File].Pad {
+		if m.selection.Files.Has(span.File) {
 			n += span.Length
 		}
 	}
 	return n
+}
+
+// show makes have what is published.
+func (m *meter) show(have *bitfield.Bitfield) {
+	wanted := m.selection.Pieces
+	switch {
+	case m.have != nil && m.had == have.Count():
+		return
+	case wanted.IsFull():
+		m.have = have.Clone()
+	default:
+		m.have = bitfield.New(wanted.Count())
+		k := 0
+		for piece := range wanted.All() {
+			if have.Has(piece) {
+				m.have.Set(k)
+			}
+			k++
+		}
+	}
+	m.had = have.Count()
 }
 
 func (m *meter) count(events []swarm.Event, now time.Time) {
@@ -149,10 +178,8 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		return
 	}
 	s.meter.published = now
-	stats, have := s.swarm.Stats(now), s.swarm.Have()
-	if s.meter.have == nil || s.meter.have.Count() != have.Count() {
-		s.meter.have = have.Clone()
-	}
+	stats := s.swarm.Stats(now)
+	s.meter.show(s.swarm.Have())
 	peers := s.peerInfos(now)
 	s.t.peers.Store(&peers)
 	s.t.amend(func(p *download.Progress) {
@@ -160,7 +187,7 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		p.BytesDownloaded, p.BytesWasted = s.before.BytesDownloaded+stats.Downloaded, s.before.BytesWasted+stats.Wasted
 		p.BytesUploaded = s.before.BytesUploaded + stats.Uploaded
 		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = stats.DownloadRate, stats.UploadRate
-		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = have.Count(), stats.InProgress, s.meter.have.Bytes()
+		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = p.Pieces.Total-s.swarm.Missing(), stats.InProgress, s.meter.have.Bytes()
 		p.Peers = download.Peers{Connected: stats.Connected, Seeds: stats.Seeds, Known: stats.Known}
 		p.Trackers = s.trackers.Status()
 		p.WebSeeds = s.web.status()

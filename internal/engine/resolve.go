@@ -58,8 +58,8 @@ func (t *Torrent) learn(info []byte) error {
 	}
 	t.meta.Store(m)
 	t.log = t.log.With("torrent", m.Info.Name)
-	t.amend(func(p *download.Progress) { describe(p, m) })
-	return nil
+	want, _ := t.wishes()
+	return t.choose(want.Files)
 }
 
 func newResolving(t *Torrent) *resolving {

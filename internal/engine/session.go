@@ -17,8 +17,8 @@ type session struct {
 	info  *metainfo.Info
 	swarm *swarm.Swarm
 
-	synced   chan error // Capacity 1: all pieces are durable, or why not.
-	complete bool       // All pieces are verified.
+	synced   chan error // Capacity 1: all wanted pieces are durable, or why not.
+	complete bool       // All wanted pieces are verified.
 	durable  bool       // And on stable storage.
 	resumed  bool       // It was complete when it was opened.
 	meter    meter
@@ -40,12 +40,13 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 	c := swarm.Config{
 		Metadata: m.InfoBytes,
 		Pieces:   m.Info.PieceCount(), PieceLength: m.Info.PieceLength, Length: m.Info.Length,
+		Wanted: t.selection.Wanted(), Sequential: t.files.Sequential,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
 		Port: uint16(t.engine.Port()), Client: clientVersion,
 		Private: m.Info.Private, NoPEX: s.want.NoPEX, Filter: swarm.Filter(s.want.Filter),
 		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
 	}
-	s.meter = newMeter(m.Info, have)
+	s.meter = newMeter(m.Info, t.selection, have)
 	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
 	if from != nil {
 		s.swarm = from.swarm
@@ -81,8 +82,8 @@ func (s *session) loop(ctx context.Context) error {
 			s.becomeDurable()
 		case <-s.t.wake:
 			want, verify := s.t.wishes()
-			if verify {
-				return errVerify
+			if verify || !want.Files.Equal(s.t.files) {
+				return errAgain
 			}
 			s.apply(want, wake)
 		case <-tick.C:
@@ -96,8 +97,8 @@ func (s *session) loop(ctx context.Context) error {
 
 // begin starts what goes on around the swarm.
 func (s *session) begin(wake *time.Timer) {
-	s.handle(nil, wake)
-	if s.swarm.Have().IsFull() {
+	s.handle([]swarm.Event{{Kind: swarm.Found, Addrs: s.t.known}}, wake)
+	if s.swarm.Complete() {
 		s.resumed = true
 		s.finish()
 	} else {
@@ -135,7 +136,7 @@ func (s *session) apply(want Update, wake *time.Timer) {
 	}
 }
 
-// finish is called when the last piece was verified: what is left is to make
+// finish is called when the last wanted piece was verified: what is left is to make
 // all of it durable, which may take long and so goes on behind.
 func (s *session) finish() {
 	s.complete = true
@@ -156,7 +157,7 @@ func (s *session) becomeDurable() {
 		}
 	})
 	s.publish(time.Now(), true)
-	if !s.resumed {
+	if !s.resumed && s.swarm.Have().IsFull() { // A part of it is not complete (BEP 21).
 		s.trackers.Completed()
 	}
 }
@@ -183,6 +184,7 @@ func (s *session) atRest() bool {
 // shutdown ends connections, says goodbye to trackers, and closes the files
 // so that the next session goes on where this one was.
 func (s *session) shutdown() error {
+	s.t.known = s.swarm.Addrs()
 	s.publish(time.Now(), true) // Trackers are told.
 	goodbye := s.close()
 	err := s.store.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
 )
 
 // Torrent is one torrent in an engine. Its methods may be called from any
@@ -31,6 +33,10 @@ type Torrent struct {
 	peers    atomic.Pointer[[]PeerInfo]
 	changed  chan struct{}
 
+	files     download.Files       // What selection was made of. Like it, the goroutine's own.
+	selection *selection.Selection // nil until the metainfo is known.
+	known     []netip.AddrPort     // Peers of the last session, to begin the next one with.
+
 	publishing sync.Mutex          // Held while the snapshot is replaced.
 	hub        atomic.Pointer[hub] // nil while files are being opened or checked.
 	down, up   *rate.Limiter
@@ -45,6 +51,7 @@ type Torrent struct {
 // Update is what may change while a torrent runs. It is complete: what is not
 // in it is taken away.
 type Update struct {
+	Files                     download.Files
 	Trackers, Peers, WebSeeds []string
 	NoPEX                     bool
 	Filter                    download.PeerFilter
@@ -64,6 +71,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		up:      newLimiter(s.Limits.UploadBytesPerSecond),
 		verify:  s.Verify,
 		want: Update{
+			Files:    s.Files,
 			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, NoPEX: s.NoPEX, Filter: s.Filter, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
@@ -78,6 +86,9 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.progress.Store(firstProgress(s))
+	if s.Metainfo != nil {
+		_ = t.choose(s.Files) // What is wrong is told when the files are to be opened.
+	}
 	return t
 }
 
@@ -161,8 +172,9 @@ func (t *Torrent) wishes() (want Update, verify bool) {
 	return t.want, t.verify
 }
 
-// errVerify ends a session so that the next one begins with a re-check.
-var errVerify = errors.New("a re-check was asked for")
+// errAgain ends a session so that the next one begins: with a re-check, or with
+// other files.
+var errAgain = errors.New("the files are to be opened again")
 
 // run is the torrent's goroutine: sessions, one after another until one ends
 // for good.
@@ -173,7 +185,7 @@ func (t *Torrent) run() {
 	for {
 		err := t.runSession()
 		switch {
-		case errors.Is(err, errVerify):
+		case errors.Is(err, errAgain):
 			continue
 		case err != nil && t.ctx.Err() == nil:
 			f := failure(err)
@@ -187,8 +199,8 @@ func (t *Torrent) run() {
 }
 
 // runSession finds out what the torrent is, opens the files, and goes on until
-// the torrent is stopped (nil), is at rest (nil), is to be checked again
-// (errVerify), or fails.
+// the torrent is stopped (nil), is at rest (nil), is to be opened again
+// (errAgain), or fails.
 func (t *Torrent) runSession() error {
 	from, err := t.resolve()
 	if err != nil || t.meta.Load() == nil || t.spec.ResolveOnly {
@@ -219,14 +231,22 @@ func (t *Torrent) runSession() error {
 // were checked.
 func (t *Torrent) open() (*disk.Store, error) {
 	t.mu.Lock()
-	verify := t.verify
+	files, verify := t.want.Files, t.verify
 	t.verify = false
 	t.mu.Unlock()
 	t.amend(func(p *download.Progress) { p.State, p.Err, p.Checked = download.StateChecking, nil, 0 })
+	if t.selection == nil || !files.Equal(t.files) {
+		if err := t.choose(files); err != nil {
+			return nil, err
+		}
+	}
 	m := t.meta.Load()
 	spec := disk.Spec{
 		Dir: t.spec.Dir, Path: t.spec.Path, Info: m.Info, InfoHash: m.InfoHash,
-		Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, Done: t.pieceDone,
+		Selected: t.selection.Files, Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, Done: t.pieceDone,
+	}
+	if t.selection.All {
+		spec.Selected = nil
 	}
 	if t.spec.Magnet != nil {
 		spec.KeepInfo = m.InfoBytes
@@ -241,4 +261,17 @@ func (t *Torrent) open() (*disk.Store, error) {
 		}
 	}
 	return store, nil
+}
+
+// choose selects files of the torrent, whose metainfo is known, and shows how
+// much that is. Nothing of it is known to be there.
+func (t *Torrent) choose(files download.Files) error {
+	m := t.meta.Load()
+	chosen, err := selection.New(m.Info, files)
+	t.files, t.selection = files, chosen
+	t.amend(func(p *download.Progress) {
+		p.Selection = files.Selection()
+		describe(p, m, chosen)
+	})
+	return err
 }

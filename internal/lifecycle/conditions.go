@@ -11,7 +11,7 @@ import (
 )
 
 // completeMessage is what Ready and Complete say of a complete download.
-const completeMessage = "Every piece is verified and durable on the volume."
+const completeMessage = "Every wanted piece is verified and durable on the volume."
 
 // conditions sets every condition as the ruling wants it.
 func (s *situation) conditions(st *v1alpha1.TorrentDownloadStatus, r ruling) {
@@ -101,7 +101,7 @@ func (s *situation) completeness(c *board, st *v1alpha1.TorrentDownloadStatus, r
 			p.Percent = 99
 			p.Summary = summary(p)
 		}
-		c.isFalse(v1alpha1.ConditionComplete, v1alpha1.ReasonDownloading, "Not every piece is verified and durable yet.")
+		c.isFalse(v1alpha1.ConditionComplete, v1alpha1.ReasonDownloading, "Not every wanted piece is verified and durable yet.")
 	}
 }
 

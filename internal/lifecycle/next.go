@@ -129,6 +129,7 @@ var rules = []rule{
 	sourceProblem, // a ConfigMap, Secret or key is missing or refused
 	claimMissing,  // the claim is not there yet, or is on its way out
 	unknown,       // the executor knows nothing: the status stays as it is
+	selecting,     // the executor counts other files
 	starting,      // the executor begins again: the status stays as it is
 	failed,        // a person is needed, or it is tried again
 	waiting,       // for the volume, or for its turn
@@ -232,7 +233,10 @@ func (s *situation) decide(r ruling) Decision {
 	if r.attempts > s.in.Memory.Attempts {
 		d.Memory.LastAttempt = s.now
 	}
-	if d.Memory.Verified = s.in.Memory.Verified; s.p != nil {
+	if s.td.Status.Selection == s.selection() { // Else they are bytes of other files.
+		d.Memory.Verified = s.in.Memory.Verified
+	}
+	if s.p != nil && s.p.Selection == s.selection() {
 		d.Memory.Verified = max(d.Memory.Verified, s.p.BytesVerified)
 	}
 	d.Status = s.status(r, d.Run)

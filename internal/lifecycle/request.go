@@ -24,6 +24,7 @@ func (s *situation) request() download.Request {
 		WebSeeds:      spec.Discovery.WebSeeds,
 		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
 		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
+		Files:         files(spec.Files),
 		Volume:        download.Volume{ClaimName: spec.Volume.ClaimName, ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
 		Seeding: download.Seeding{
 			Policy:       download.SeedPolicy(spec.Seeding.Policy),
@@ -87,6 +88,13 @@ func prefixes(cidrs []string) (out []netip.Prefix) {
 		out = append(out, p)
 	}
 	return out
+}
+
+func files(f v1alpha1.Files) download.Files {
+	return download.Files{
+		Include: f.Include, Exclude: f.Exclude, High: f.Priority.High, Low: f.Priority.Low,
+		Sequential: f.Order == v1alpha1.OrderSequential,
+	}
 }
 
 func limits(l v1alpha1.Limits) download.Limits {

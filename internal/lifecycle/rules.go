@@ -258,8 +258,26 @@ func (s *situation) reported() bool {
 	return s.td.Status.ObservedGeneration == s.td.Generation && ready(s.td.Status.Conditions) != nil
 }
 
+// wasComplete says that the status calls it complete, and means the files that
+// are selected now.
 func (s *situation) wasComplete() bool {
-	return meta.IsStatusConditionTrue(s.td.Status.Conditions, v1alpha1.ConditionComplete)
+	return meta.IsStatusConditionTrue(s.td.Status.Conditions, v1alpha1.ConditionComplete) &&
+		s.td.Status.Selection == s.selection()
+}
+
+// selection names the files that are wanted.
+func (s *situation) selection() string { return files(s.td.Spec.Files).Selection() }
+
+// selecting waits for the executor to hear that other files are wanted: what it
+// says still counts those that were.
+func selecting(s *situation) (ruling, bool) {
+	if s.p.Selection == s.selection() {
+		return ruling{}, false
+	}
+	return ruling{
+		standing: standsWorking, reason: v1alpha1.ReasonPending, message: "Other files were selected; what is there of them is about to be looked at.",
+		act: run, recheck: recheckRunning,
+	}, true
 }
 
 // seedingWanted says that a complete download has something to serve, as far

@@ -20,7 +20,7 @@ func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownlo
 	if s.deleting() && r.standing == standsAsBefore {
 		return st
 	}
-	if s.p != nil {
+	if s.p != nil && s.p.Selection == s.selection() {
 		s.measure(&st, r.standing == standsComplete)
 	}
 	if r.act == stop || r.act == erase || s.p != nil && s.p.State == download.StateFailed {
@@ -29,7 +29,7 @@ func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownlo
 	s.mark(&st, r, q)
 	s.conditions(&st, r)
 	if r.standing != standsAsBefore {
-		st.ObservedGeneration = s.td.Generation
+		st.ObservedGeneration, st.Selection = s.td.Generation, s.selection()
 	}
 	s.fit(&st)
 	return st

@@ -18,7 +18,9 @@ func (w *world) disturb(random *rand.Rand) {
 	pick := func(n int) bool { return random.IntN(n) == 0 }
 	spec := &w.td.Spec
 	before := *spec.DeepCopy()
-	switch random.IntN(10) {
+	switch random.IntN(11) {
+	case 10:
+		spec.Files.Include = [][]string{nil, {"a"}}[random.IntN(2)]
 	case 0:
 		yes := pick(2)
 		spec.Suspend = &yes
@@ -42,6 +44,9 @@ func (w *world) disturb(random *rand.Rand) {
 		w.restarted()
 	default:
 		w.sees(anySnapshot(random))
+		if w.p.Selection = w.td.Status.Selection; pick(4) {
+			counting(w.p, spec.Files.Include...)
+		}
 	}
 	if !reflect.DeepEqual(before, *spec) {
 		w.td.Generation++
@@ -86,6 +91,9 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 				t.Errorf("it runs without a claim")
 			case d.Stop != nil && d.Stop.Data == download.Erase:
 				t.Errorf("data of an object that stays is erased")
+			case w.p != nil && on(&w.td.Status, v1alpha1.ConditionComplete) && before.Status.Selection != w.td.Status.Selection &&
+				w.p.Selection != w.td.Status.Selection:
+				t.Errorf("it is complete, but what is there of the selected files is not known")
 			case w.td.Status.ObservedGeneration > w.td.Generation:
 				t.Errorf("observedGeneration is ahead")
 			case len(d.Events) > 0 && !transition(&before.Status, &w.td.Status):
@@ -107,7 +115,9 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 func (w *world) comesThrough(seed uint64) {
 	w.t.Helper()
 	no := false
-	w.changed(func(s *v1alpha1.TorrentDownloadSpec) { s.Suspend, s.DeletionPolicy = &no, v1alpha1.DeletionDelete })
+	w.changed(func(s *v1alpha1.TorrentDownloadSpec) {
+		s.Suspend, s.DeletionPolicy, s.Files = &no, v1alpha1.DeletionDelete, v1alpha1.Files{}
+	})
 	w.in.SourceProblem, w.in.Rivals, w.in.Claim = nil, nil, Claim{Exists: true}
 	if d := w.sees(nil).decide(); d.Run == nil && !on(&w.td.Status, v1alpha1.ConditionReady) {
 		w.t.Fatalf("seed %d: at last it does %q; conditions: %s", seed, doing(d), w.conditions())

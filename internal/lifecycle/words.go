@@ -20,7 +20,7 @@ var messages = map[string]string{
 	v1alpha1.ReasonResolving:   "The torrent's metainfo is being fetched.",
 	v1alpha1.ReasonChecking:    "The data that is on the volume already is being hashed.",
 	v1alpha1.ReasonDownloading: "Pieces are being fetched.",
-	v1alpha1.ReasonFinishing:   "Every piece is verified; the last ones are being made durable.",
+	v1alpha1.ReasonFinishing:   "Every wanted piece is verified; the last ones are being made durable.",
 	download.ReasonNoPeers: "No byte has come for as long as spec.retry.stallTimeoutSeconds allows. It goes on trying. " +
 		"Check that somebody seeds this torrent and can be reached from here, or add trackers or peers to spec.discovery.",
 	download.ReasonInternalError: "The download failed for a reason that it did not tell. See the operator's log.",
@@ -41,6 +41,8 @@ var personReasons = map[string]bool{
 	download.ReasonInfoHashMismatch:   true,
 	download.ReasonChecksumMismatch:   true,
 	download.ReasonUnsupportedTorrent: true,
+	download.ReasonPatternInvalid:     true,
+	download.ReasonNothingSelected:    true,
 	download.ReasonAddressDenied:      true,
 	download.ReasonClaimNotLocal:      true,
 	download.ReasonVolumeDenied:       true,

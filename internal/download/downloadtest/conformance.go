@@ -28,6 +28,9 @@ type Subject struct {
 	// whether it is all there and right. It asks the volume, not the executor.
 	Data func(id download.ID, r download.Request) (there, intact bool)
 
+	// Some selects a part of what every Request asks for.
+	Some download.Files
+
 	// Damage spoils the complete data of a download behind the executor's
 	// back.
 	Damage func(id download.ID, r download.Request)
@@ -50,6 +53,7 @@ func Run(t *testing.T, factory func(t *testing.T) Subject) {
 		{"EnsureTwiceChangesNothing", idempotent},
 		{"TheLastWordCounts", lastWord},
 		{"ResolveOnlyTouchesNoVolume", resolveOnly},
+		{"ASelectionIsAllThatCounts", selects},
 		{"AnotherUIDIsAnotherDownload", otherUID},
 		{"StopKeepsDataAndMayBeRepeated", stopKeeps},
 		{"StopLeavesNothingRunning", stopWaits},
@@ -203,6 +207,36 @@ func resolveOnly(t *testing.T, s *suite) {
 	r.ResolveOnly = false
 	s.ensure(a, r)
 	s.awaitState(a, download.StateComplete)
+}
+
+func selects(t *testing.T, s *suite) {
+	a, all := id("a"), s.Request("a")
+	some := all
+	some.Files = s.Some
+	complete := func(r download.Request) download.Progress {
+		s.ensure(a, r)
+		return s.await(a, "complete", func(p download.Progress) bool {
+			return p.State == download.StateComplete && p.Selection == r.Files.Selection()
+		})
+	}
+	part := complete(some)
+	if _, intact := s.Data(a, all); intact {
+		t.Error("everything is there, though a part was selected")
+	}
+	whole := complete(all)
+	if _, intact := s.Data(a, all); !intact {
+		t.Error("more was selected, and is not there")
+	}
+	if part.BytesTotal >= whole.BytesTotal || part.Pieces.Total >= whole.Pieces.Total || len(part.Pieces.Have) != (part.Pieces.Total+7)/8 {
+		t.Errorf("a part is %+v, the whole %+v", part, whole)
+	}
+	again := complete(some)
+	if again.BytesTotal != part.BytesTotal || again.BytesVerified != part.BytesTotal || again.Pieces.Verified != part.Pieces.Total {
+		t.Errorf("the part was %+v and is %+v", part, again)
+	}
+	if _, intact := s.Data(a, all); !intact {
+		t.Error("what is not selected any more was removed")
+	}
 }
 
 func otherUID(t *testing.T, s *suite) {

@@ -26,7 +26,7 @@ func Pending(download.ID, download.Request) download.Progress {
 }
 
 // Succeed is the outcome of downloads that complete, and seed if that is
-// wanted: one mebibyte in four pieces.
+// wanted: one mebibyte in four pieces, or half of it if files are selected.
 func Succeed(_ download.ID, r download.Request) download.Progress {
 	p := download.Progress{
 		State: download.StateWaiting, InfoHash: infoHash, Name: "content", BytesTotal: 1 << 20,
@@ -35,12 +35,16 @@ func Succeed(_ download.ID, r download.Request) download.Progress {
 	if r.InfoHash != "" {
 		p.InfoHash = r.InfoHash
 	}
+	have := []byte{0xf0}
+	if r.Files.Selection() != "" {
+		p.BytesTotal, p.Pieces.Total, have = p.BytesTotal/2, 2, []byte{0xc0}
+	}
 	if r.ResolveOnly {
 		return p
 	}
 	p.State, p.CompletedAt = download.StateComplete, time.Now()
 	p.BytesVerified, p.BytesDownloaded, p.BytesUploaded = p.BytesTotal, p.BytesTotal, r.BytesUploaded
-	p.Pieces.Verified, p.Pieces.Have = 4, []byte{0xf0}
+	p.Pieces.Verified, p.Pieces.Have = p.Pieces.Total, have
 	if !r.CompletedAt.IsZero() {
 		p.CompletedAt = r.CompletedAt
 	}
@@ -113,21 +117,22 @@ func (f *Fake) Ensure(_ context.Context, id download.ID, r download.Request) err
 	} else if reflect.DeepEqual(run.request, r) {
 		return nil
 	}
-	verify := r.VerifyToken != "" && r.VerifyToken != run.request.VerifyToken
+	look := r.VerifyToken != "" && r.VerifyToken != run.request.VerifyToken || r.Files.Selection() != run.request.Files.Selection()
 	run.request = r
 	if run.set {
 		return nil
 	}
 	completed := run.progress.CompletedAt
 	p := f.outcome(id, r)
+	p.Selection = r.Files.Selection()
 	if !completed.IsZero() && !p.CompletedAt.IsZero() {
 		p.CompletedAt = completed
 	}
 	f.show(id, run, p)
 	if p.BytesVerified > 0 {
 		at := place{id.Namespace, r.Volume}
-		if _, there := f.data[at]; verify || !there {
-			f.data[at] = true
+		if intact, there := f.data[at]; look || !there {
+			f.data[at] = intact || p.Selection == ""
 		}
 	}
 	return nil

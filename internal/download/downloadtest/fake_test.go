@@ -38,6 +38,7 @@ func subject() downloadtest.Subject {
 	return downloadtest.Subject{
 		Executor: fake,
 		Request:  request,
+		Some:     download.Files{Include: []string{"half"}},
 		Data:     func(id download.ID, r download.Request) (bool, bool) { return fake.HasData(id.Namespace, r.Volume) },
 		Damage:   func(id download.ID, r download.Request) { fake.Damage(id.Namespace, r.Volume) },
 		Obstruct: func(id download.ID, _ download.Request) func() {

@@ -65,6 +65,21 @@ const (
 	classes
 )
 
+// Wanted returns Classes without the empty ones; nil if every piece is as urgent
+// as every other.
+func (s *Selection) Wanted() []*bitfield.Bitfield {
+	wanted := []*bitfield.Bitfield{}
+	for _, c := range s.Classes {
+		if c.Count() > 0 {
+			wanted = append(wanted, c)
+		}
+	}
+	if len(wanted) == 1 && wanted[0].IsFull() {
+		return nil
+	}
+	return wanted
+}
+
 // New returns what f selects of a torrent. The error is a permanent
 // [download.Failure]: a pattern is malformed, or nothing is selected.
 func New(info *metainfo.Info, f download.Files) (*Selection, error) {

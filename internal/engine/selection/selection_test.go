@@ -146,7 +146,7 @@ func TestExcludeTakesAwayFromWhatIsIncluded(t *testing.T) {
 func TestEverythingIsSelectedWithoutPatterns(t *testing.T) {
 	info := torrent(t, dataset...)
 	s, err := New(info, download.Files{Sequential: true})
-	if err != nil || !s.All || !s.Pieces.IsFull() || !s.Classes[normal].IsFull() || s.Bytes != info.PayloadLength() {
+	if err != nil || !s.All || !s.Pieces.IsFull() || s.Wanted() != nil || s.Bytes != info.PayloadLength() {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if s, err = New(info, download.Files{Include: []string{"**"}}); err != nil || !s.All {
@@ -187,6 +187,13 @@ func TestPiecesOnABoundaryAreWanted(t *testing.T) {
 		}
 		if got := members(s.Pieces); got != c.pieces {
 			t.Errorf("%+v: pieces %s, want %s", c.f, got, c.pieces)
+		}
+		n := 0
+		for _, class := range s.Wanted() {
+			n += class.Count()
+		}
+		if s.Wanted() == nil || n != s.Pieces.Count() {
+			t.Errorf("%+v: %d pieces are wanted", c.f, n)
 		}
 		if h, m, l := members(s.Classes[high]), members(s.Classes[normal]), members(s.Classes[low]); h != c.high || m != c.mid || l != c.low {
 			t.Errorf("%+v: classes %s %s %s, want %s %s %s", c.f, h, m, l, c.high, c.mid, c.low)

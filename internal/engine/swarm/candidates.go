@@ -168,6 +168,16 @@ func (l *pool) next(now time.Duration, seeding bool) *candidate {
 	return nil
 }
 
+// Addrs returns the addresses that are known and worth to be connected to.
+func (s *Swarm) Addrs() (addrs []netip.AddrPort) {
+	for _, c := range s.pool.list {
+		if c.state != hopeless {
+			addrs = append(addrs, c.addr)
+		}
+	}
+	return addrs
+}
+
 // found takes in addresses.
 func (s *Swarm) found(addrs []netip.AddrPort, source Source) {
 	for _, a := range addrs {

@@ -18,6 +18,7 @@ func TestConformance(t *testing.T) {
 			Data: func(_ download.ID, r download.Request) (there, intact bool) {
 				return w.data(r.Volume.Path, r)
 			},
+			Some:   download.Files{Include: []string{"below/"}},
 			Damage: func(_ download.ID, r download.Request) { w.damage(r) },
 			Obstruct: func(_ download.ID, r download.Request) (remove func()) {
 				stone := filepath.Join(w.volume, r.Volume.Path, "of-"+r.Volume.Path, "one")

@@ -12,6 +12,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
 )
 
 // run is one download from Ensure to Stop. A goroutine of its own carries it;
@@ -30,7 +31,10 @@ type run struct {
 	ended   bool               // It has come to its end by itself, and takes nothing in any more.
 	stopped bool               // It was told to stop.
 
-	verified string // The last VerifyToken that was acted on; the goroutine's own.
+	// What is the goroutine's own.
+	verified  string               // The last VerifyToken that was acted on.
+	selection string               // What is selected, by name.
+	chosen    *selection.Selection // And what that is of the torrent; nil while it is not known.
 }
 
 // start begins a run of r that takes the place of old, if there is one, as
@@ -38,7 +42,7 @@ type run struct {
 func (x *Executor) start(id download.ID, r download.Request, old *run) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &run{x: x, id: id, cancel: cancel, done: make(chan struct{}), want: r, news: make(chan struct{}, 1)}
-	run.publish(download.Progress{State: download.StateResolving, BytesUploaded: r.BytesUploaded})
+	run.publish(download.Progress{State: download.StateResolving, Selection: r.Files.Selection(), BytesUploaded: r.BytesUploaded})
 	if old != nil {
 		old.stop()
 		if m := old.resolved(); m != nil && reflect.DeepEqual(old.wanted().Source, r.Source) && pinned(m.InfoHash, r) == nil {
@@ -180,6 +184,7 @@ func (r *run) attempt(ctx context.Context) error {
 	default:
 	}
 	want := r.wanted()
+	r.selection, r.chosen = want.Files.Selection(), nil
 	c := content{meta: r.resolved()}
 	if known := c.meta; known == nil || want.Source.Magnet != "" {
 		var err error
@@ -188,6 +193,12 @@ func (r *run) attempt(ctx context.Context) error {
 		}
 		c.meta = cmp.Or(known, c.meta)
 		r.learn(c.meta)
+	}
+	if c.meta != nil {
+		var err error
+		if r.chosen, err = selection.New(c.meta.Info, want.Files); err != nil {
+			return err
+		}
 	}
 	if want.ResolveOnly {
 		return r.resolve(ctx, want, c)
@@ -218,7 +229,7 @@ func (r *run) learn(m *metainfo.Metainfo) {
 func (r *run) resolve(ctx context.Context, want download.Request, c content) error {
 	if c.meta == nil {
 		t, err := r.x.cfg.Engine.Add(engine.Spec{
-			Magnet: c.magnet, ResolveOnly: true, Trackers: want.Trackers, Peers: want.Peers,
+			Magnet: c.magnet, ResolveOnly: true, Files: want.Files, Trackers: want.Trackers, Peers: want.Peers,
 			Limits: want.Limits, StallTimeout: want.StallTimeout, BytesUploaded: want.BytesUploaded,
 		})
 		if err != nil {
@@ -237,6 +248,7 @@ func (r *run) download(ctx context.Context, want download.Request, c content, di
 	verify := want.VerifyToken != "" && want.VerifyToken != r.verified
 	t, err := r.x.cfg.Engine.Add(engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
+		Files:    want.Files,
 		Trackers: want.Trackers, Peers: want.Peers, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
 		Seeding: want.Seeding, Limits: want.Limits,
 		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
@@ -286,7 +298,9 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 // is ending, and does not take all of it.
 func (r *run) update(t *engine.Torrent) bool {
 	next := r.wanted()
+	r.selection, r.chosen = next.Files.Selection(), nil
 	taken := t.Update(engine.Update{
+		Files:    next.Files,
 		Trackers: next.Trackers, Peers: next.Peers, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
 		Limits: next.Limits, StallTimeout: next.StallTimeout,
 	})
@@ -318,11 +332,12 @@ func (r *run) publish(p download.Progress) {
 // publishStill shows a download of which nothing moves, and why.
 func (r *run) publishStill(s download.State, why *download.Failure) {
 	p := *r.progress.Load()
-	p.State, p.Err = s, why
+	p.State, p.Err, p.Selection = s, why, r.selection
 	if m := r.resolved(); m != nil {
-		p.InfoHash, p.Name = m.InfoHash.String(), m.Info.Name
-		p.BytesTotal = m.Info.PayloadLength()
-		p.Pieces.Length, p.Pieces.Total = m.Info.PieceLength, m.Info.PieceCount()
+		p.InfoHash, p.Name, p.Pieces.Length = m.InfoHash.String(), m.Info.Name, m.Info.PieceLength
+	}
+	if r.chosen != nil {
+		p.BytesTotal, p.Pieces.Total = r.chosen.Bytes, r.chosen.Pieces.Count()
 	}
 	r.publish(p)
 }
