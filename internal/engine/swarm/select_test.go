@@ -80,7 +80,7 @@ func TestASelectionIsCompleteWhenEverythingWantedIsVerified(t *testing.T) {
 	if fx.NeedPeers {
 		t.Error("it asks for more peers, of which nothing is wanted")
 	}
-	fx = s.Handle(epoch, []Event{{Kind: PieceLost, Msg: wire.Message{Index: 1}}})
+	s.Handle(epoch, []Event{{Kind: PieceLost, Msg: wire.Message{Index: 1}}})
 	if s.Complete() || s.Missing() != 1 {
 		t.Error("a wanted piece was lost, and it is complete")
 	}
