@@ -77,7 +77,11 @@ func managerCommand() *cobra.Command {
 Downloads run in this process and are written to PersistentVolumes of type
 hostPath and local on this node, below the folders given by
 --local-volume-root. There is no wall between what strangers send and the
-rights of this process: use it where one team owns the cluster.`,
+rights of this process: use it where one team owns the cluster.
+
+HTTP trackers, web seeds and the URLs of .torrent files are reached through the
+proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name, and so is the API
+server: put its address into NO_PROXY unless that is meant.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runManager(cmd.Context(), f) },
 	}

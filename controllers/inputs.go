@@ -34,6 +34,9 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 	if !lifecycle.NeedsSource(td, p) {
 		return in, nil
 	}
+	if err := r.readCredentials(ctx, td, p, m, &in); err != nil {
+		return in, err
+	}
 	if p == nil || p.State == download.StateFailed || m.source == nil {
 		m.source = nil
 		s, problem, err := r.source(ctx, td)

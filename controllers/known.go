@@ -14,9 +14,10 @@ import (
 // All of it may be lost.
 type memory struct {
 	lifecycle.Memory
-	id      download.ID      // What runs, or ran, under this name.
-	source  *download.Source // As last resolved, nil if it has to be read again.
-	written time.Time        // When the status was last written.
+	id          download.ID      // What runs, or ran, under this name.
+	source      *download.Source // As last resolved, nil if it has to be read again.
+	credentials credentials
+	written     time.Time // When the status was last written.
 }
 
 // known holds a memory for each object's name. The zero value is empty.

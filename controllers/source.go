@@ -44,25 +44,32 @@ func (r *TorrentDownloadReconciler) source(ctx context.Context, td *v1alpha1.Tor
 }
 
 func (r *TorrentDownloadReconciler) url(ctx context.Context, namespace string, u *v1alpha1.URLSource) (*download.URL, *download.Failure, error) {
-	out := &download.URL{Address: u.Address, SHA256: u.SHA256}
-	if ref := u.HeadersSecretRef; ref != nil {
-		secret, problem, err := r.secret(ctx, namespace, ref.Name)
-		if problem != nil || err != nil {
-			return nil, problem, err
+	headers, pem, problem, err := r.server(ctx, namespace, u.HeadersSecretRef, u.CABundleRef)
+	if problem != nil || err != nil {
+		return nil, problem, err
+	}
+	return &download.URL{Address: u.Address, Headers: headers, CABundle: pem, SHA256: u.SHA256}, nil, nil
+}
+
+// server reads what a server is sent and verified by. Both references may be
+// nil.
+func (r *TorrentDownloadReconciler) server(ctx context.Context, namespace string, headersRef *v1alpha1.SecretReference, bundleRef *v1alpha1.KeyReference) (
+	headers map[string]string, bundle []byte, problem *download.Failure, err error,
+) {
+	if headersRef != nil {
+		var secret *corev1.Secret
+		if secret, problem, err = r.secret(ctx, namespace, headersRef.Name); problem != nil || err != nil {
+			return nil, nil, problem, err
 		}
-		out.Headers = make(map[string]string, len(secret.Data))
+		headers = make(map[string]string, len(secret.Data))
 		for name, value := range secret.Data {
-			out.Headers[name] = string(value)
+			headers[name] = string(value)
 		}
 	}
-	if ref := u.CABundleRef; ref != nil {
-		pem, problem, err := r.configMapKey(ctx, namespace, ref, "the PEM certificates")
-		if problem != nil || err != nil {
-			return nil, problem, err
-		}
-		out.CABundle = pem
+	if bundleRef != nil {
+		bundle, problem, err = r.configMapKey(ctx, namespace, bundleRef, "the PEM certificates")
 	}
-	return out, nil, nil
+	return headers, bundle, problem, err
 }
 
 // configMapKey returns the value of a key, from binaryData or data. what names

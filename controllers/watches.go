@@ -40,11 +40,16 @@ func index(indexer client.FieldIndexer) error {
 	return nil
 }
 
-// configMaps are the names of the ConfigMaps that a source names.
+// configMaps are the names of the ConfigMaps that a download names.
 func configMaps(td *v1alpha1.TorrentDownload) []string {
 	var names []string
 	if u := td.Spec.Source.URL; u != nil && u.CABundleRef != nil {
 		names = append(names, u.CABundleRef.Name)
+	}
+	for _, c := range td.Spec.Discovery.Credentials {
+		if c.CABundleRef != nil {
+			names = append(names, c.CABundleRef.Name)
+		}
 	}
 	if m := td.Spec.Source.MetainfoFrom; m != nil && m.ConfigMapKeyRef != nil {
 		names = append(names, m.ConfigMapKeyRef.Name)

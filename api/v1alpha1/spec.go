@@ -236,6 +236,14 @@ type Discovery struct {
 	// +optional
 	Peers []string `json:"peers,omitempty"`
 
+	// credentials are for the trackers and web seeds that want them, each for
+	// those of one origin.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=origin
+	// +optional
+	Credentials []Credential `json:"credentials,omitempty"`
+
 	// webSeeds are URLs, http:// or https://, of web servers that have the
 	// torrent's files, besides those that the torrent names. A URL that ends
 	// in '/' is that of the folder in which the torrent's file or folder is;
@@ -371,6 +379,36 @@ const (
 	// OrderSequential fetches pieces from the first to the last.
 	OrderSequential FileOrder = "Sequential"
 )
+
+// Credential is what HTTP servers of one origin are sent, and how they are
+// verified. It goes to that origin alone: not to another one to which a server
+// redirects, and not to others that the torrent names.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.headersSecretRef) || has(self.caBundleRef)",message="a credential needs headersSecretRef, caBundleRef, or both"
+// +kubebuilder:validation:XValidation:rule="!has(self.caBundleRef) || self.origin.startsWith('https://')",message="caBundleRef needs an origin that starts with https://"
+type Credential struct {
+	// origin is the scheme, host and port of the URLs of trackers and web
+	// seeds, for example https://tracker.example.org or
+	// http://tracker.local:8080. Without a port it is the scheme's own.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=274
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && self.matches('^https?://[^/?#@]+$')",message="origin must be the beginning of an http:// or https:// URL up to its host and port, for example https://tracker.example.org:8443"
+	// +required
+	Origin string `json:"origin,omitempty"`
+
+	// headersSecretRef names a Secret of type torrent-operator.io/source in
+	// this namespace. Each of its keys is the name of a header that is sent
+	// with each request, with the key's value. A change is noticed within a
+	// minute.
+	// +optional
+	HeadersSecretRef *SecretReference `json:"headersSecretRef,omitempty"`
+
+	// caBundleRef names a key of a ConfigMap in this namespace that holds PEM
+	// certificates. The servers' certificates are verified with these instead
+	// of the system's.
+	// +optional
+	CABundleRef *KeyReference `json:"caBundleRef,omitempty"`
+}
 
 // Verification pins what a source must yield.
 type Verification struct {

@@ -99,6 +99,7 @@ func TestValidObjects(t *testing.T) {
 		"web seeds":                  with("discovery: {webSeeds: ['http://w.example/', 'https://w.example:8443/a/b.iso?key=x', 'http://[::1]/a%20b/']}"),
 		"peer exchange":              with("discovery: {pex: Disabled}"),
 		"peer filter":                with("discovery: {peerFilter: {allow: ['10.0.0.0/8', '2001:db8::/32', '10.0.0.1/32'], deny: ['0.0.0.0/0', '::/0', '10.1.2.3/8']}}"),
+		"credentials":                with("discovery: {credentials: [{origin: 'https://t.example', headersSecretRef: {name: s}, caBundleRef: {name: c, key: ca.crt}}, {origin: 'http://[::1]:8080', headersSecretRef: {name: s}}]}"),
 		"empty structs and lists":    with("discovery: {trackers: [], peers: [], webSeeds: [], peerFilter: {allow: [], deny: []}}\nverification: {}\nseeding: {}\nlimits: {}\nretry: {}"),
 		"files":                      with("files: {include: ['*.tar', '/README', 'a/**/b'], exclude: [test/, '[a-z]?.{x,y}'], order: Sequential}"),
 		"files with dots":            with("files: {include: ['..a', 'b..', '.hidden', 'a/.b', 'c./...']}"),
@@ -128,6 +129,7 @@ const (
 	isURL     = "address must be an http:// or https:// URL of a .torrent file"
 	isTracker = "a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
 	isWebSeed = "a web seed must be an http:// or https:// URL without user name and password"
+	isOrigin  = "origin must be the beginning of an http:// or https:// URL up to its host and port"
 	isPeer    = "a peer must be host:port, for example seeder.example.org:6881 or [2001:db8::7]:6881"
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
 	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
@@ -200,6 +202,13 @@ var refused = map[string]struct{ spec, message string }{
 	"network too narrow":   {with("discovery: {peerFilter: {deny: ['10.0.0.0/33']}}"), "a network must be in CIDR notation"},
 	"network by name":      {with("discovery: {peerFilter: {deny: ['example.org/8']}}"), "a network must be in CIDR notation"},
 	"network twice":        {with("discovery: {peerFilter: {deny: ['10.0.0.0/8', '10.0.0.0/8']}}"), "Duplicate value"},
+	"credential: a path":   {with("discovery: {credentials: [{origin: 'https://t.example/', headersSecretRef: {name: s}}]}"), isOrigin},
+	"credential: a user":   {with("discovery: {credentials: [{origin: 'https://me@t.example', headersSecretRef: {name: s}}]}"), isOrigin},
+	"credential: a host":   {with("discovery: {credentials: [{origin: 't.example', headersSecretRef: {name: s}}]}"), isOrigin},
+	"credential: any host": {with("discovery: {credentials: [{origin: 'https://', headersSecretRef: {name: s}}]}"), isOrigin},
+	"credential: nothing":  {with("discovery: {credentials: [{origin: 'https://t.example'}]}"), "needs headersSecretRef, caBundleRef, or both"},
+	"credential: no TLS":   {with("discovery: {credentials: [{origin: 'http://t.example', caBundleRef: {name: c, key: k}}]}"), "https://"},
+	"credential: twice":    {with("discovery: {credentials: [{origin: 'http://t', headersSecretRef: {name: s}}, {origin: 'http://t', headersSecretRef: {name: r}}]}"), "Duplicate value"},
 	"too many trackers":    {with("discovery: {trackers: [" + manyTrackers(65) + "]}"), "must have at most 64 items"},
 	"peer without port":    {with("discovery: {peers: ['10.0.0.1']}"), isPeer},
 	"peer with port 0":     {with("discovery: {peers: ['10.0.0.1:0']}"), isPeer},

@@ -38,6 +38,8 @@ type downloadFlags struct {
 	webSeeds            []string
 	noPEX               bool
 	allow, deny         networks
+	headers, bundles    []string
+	credentials         []download.Credential // What they say.
 	limitDown, limitUp  size
 	include, exclude    []string
 	priority            []string
@@ -72,6 +74,9 @@ run again with other patterns.
 
 On a terminal the progress is redrawn in place; elsewhere it is a line each ten
 seconds and for each change; with --json it is one JSON object a line.
+
+HTTP trackers and web seeds are asked through the proxies that HTTP_PROXY,
+HTTPS_PROXY and NO_PROXY name.
 ` + exitHelp,
 		Example: `  torrent-operator download debian.torrent --output /data
   torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB
@@ -101,6 +106,8 @@ seconds and for each change; with --json it is one JSON object a line.
 	flags.StringArrayVar(&f.exclude, "exclude", nil, "pattern of files to leave out; may be given several times")
 	flags.StringArrayVar(&f.priority, "priority", nil, "high=PATTERN or low=PATTERN: files to download before or after all others; may be given several times")
 	flags.BoolVar(&f.sequential, "sequential", false, "download from the first piece to the last")
+	flags.StringArrayVar(&f.headers, "headers", nil, "ORIGIN=FILE: the headers in FILE, one a line, for trackers and web seeds at ORIGIN, such as https://tracker.example.org; may be given several times")
+	flags.StringArrayVar(&f.bundles, "ca-bundle", nil, "ORIGIN=FILE: the PEM certificates in FILE are trusted at ORIGIN instead of the system's; may be given several times")
 	flags.Var(&f.limitDown, "limit-down", "bytes a second to download at most, such as 10MiB")
 	flags.Var(&f.limitUp, "limit-up", "bytes a second to upload at most, such as 10MiB")
 	flags.IntVar(&f.maxPeers, "max-peers", 0, "peers to be connected to at most (default 80)")
@@ -121,6 +128,9 @@ func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	}
 	torrents, err := readTorrents(cmd, files)
 	if err != nil {
+		return err
+	}
+	if f.credentials, err = credentials(f.headers, f.bundles); err != nil {
 		return err
 	}
 	switch st, err := os.Stat(f.output); {
@@ -216,7 +226,7 @@ func (f *downloadFlags) spec(t torrent) engine.Spec {
 	s := engine.Spec{
 		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		Files:    files,
-		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX,
+		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX, Credentials: f.credentials,
 		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny},
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -284,4 +285,50 @@ func TestAWebSeedIsEnoughAndIsShown(t *testing.T) {
 		t.Fatalf("exit code %d, the web seed was shown: %v; %s", code, seen, stderr)
 	}
 	d.expectIn(t, out)
+}
+
+func TestHeadersAndCertificatesGoToTheTrackerThatTheyAreFor(t *testing.T) {
+	told := make(chan string, 10)
+	tracker := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told <- r.Header.Get("Authorization") + "|" + r.Header.Get("X-Other")
+		_, _ = io.WriteString(w, "d8:intervali1800e5:peers0:e")
+	}))
+	defer tracker.Close()
+	d := newDataset(t, 100_000, "--tracker", tracker.URL+"/announce")
+	folder := t.TempDir()
+	write(t, folder, "headers", []byte("authorization:  Bearer s3cret \nX-Other: x\n"))
+	write(t, folder, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tracker.Certificate().Raw}))
+	run(t, "download", d.file, "--output", d.folder, "--port", freePort(t),
+		"--headers", tracker.URL+"="+filepath.Join(folder, "headers"), "--ca-bundle", tracker.URL+"="+filepath.Join(folder, "ca.pem")).expectSuccess(t)
+	if got := <-told; got != "Bearer s3cret|x" {
+		t.Errorf("the tracker got %q", got)
+	}
+}
+
+func TestCredentialsThatAreWrong(t *testing.T) {
+	d := newDataset(t, 1000)
+	folder := t.TempDir()
+	write(t, folder, "good", []byte("A: s3cret"))
+	write(t, folder, "bad", []byte("s3cret"))
+	write(t, folder, "empty", nil)
+	good := "=" + filepath.Join(folder, "good")
+	for _, c := range []struct {
+		flag, value string
+		code        exitCode
+	}{
+		{"--headers", "https://a", exitUsage},
+		{"--headers", "a.example.org" + good, exitUsage},
+		{"--headers", "https://a/path" + good, exitUsage},
+		{"--headers", "https://me@a" + good, exitUsage},
+		{"--ca-bundle", "ftp://a" + good, exitUsage},
+		{"--headers", "https://a=" + filepath.Join(folder, "bad"), exitFiles},
+		{"--headers", "https://a=" + filepath.Join(folder, "empty"), exitFiles},
+		{"--headers", "https://a=" + filepath.Join(folder, "missing"), exitFiles},
+		{"--ca-bundle", "https://a=" + folder, exitFiles},
+	} {
+		r := run(t, "download", d.file, "--output", d.folder, c.flag, c.value)
+		if r.code != int(c.code) || strings.Contains(r.stderr, "s3cret") || !strings.Contains(r.stderr, c.flag) && c.code == exitUsage {
+			t.Errorf("%s %s: exit code %d, %s", c.flag, c.value, r.code, r.stderr)
+		}
+	}
 }

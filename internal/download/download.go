@@ -7,6 +7,7 @@ package download
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -37,6 +38,7 @@ type Request struct {
 	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
 	NoPEX        bool     // Peers are not asked for further peers, nor told of any (BEP 11).
 	PeerFilter   PeerFilter
+	Credentials  []Credential
 	Volume       Volume
 	Files        Files // Which files are wanted; the zero value is all of them.
 	Seeding      Seeding
@@ -70,6 +72,15 @@ type URL struct {
 	Headers  map[string]string // Sent with the request; never logged.
 	CABundle []byte            // PEM certificates trusted instead of the system's; nil for the system's.
 	SHA256   string            // Expected SHA-256 of the file in lower-case hex, or "".
+}
+
+// Credential is what trackers and web seeds of one origin are sent, and how
+// they are verified. It goes to no other origin, redirects included. Nothing of
+// it but the origin is ever logged.
+type Credential struct {
+	Origin   string            // Scheme, host and, unless it is the scheme's own, port: https://tracker.example.org:8443.
+	Headers  map[string]string // Sent with each request.
+	CABundle []byte            // PEM certificates trusted instead of the system's; nil for the system's.
 }
 
 // Volume is the place of the data: a claim in the namespace of the [ID], and
@@ -218,6 +229,18 @@ type Failure struct {
 
 // Error makes a Failure an error.
 func (f *Failure) Error() string { return f.Message }
+
+// Fail returns a failure that may pass by itself.
+func Fail(reason, format string, args ...any) *Failure {
+	return &Failure{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// FailForGood returns a permanent failure.
+func FailForGood(reason, format string, args ...any) *Failure {
+	f := Fail(reason, format, args...)
+	f.Permanent = true
+	return f
+}
 
 // The reasons of failures.
 const (

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -69,8 +68,8 @@ type Engine struct {
 	peerID   [20]byte
 	disk     *disk.Disk
 	net      *transport.Transport
-	http     *http.Transport
-	web      *http.Transport // As http, for web seeds.
+	http     *transport.HTTP
+	web      *transport.HTTP // As http, for web seeds.
 	tracker  *tracker.Client
 	down, up *rate.Limiter
 	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -81,7 +80,8 @@ type Engine struct {
 }
 
 // New starts an engine: it listens for peers and waits for torrents. The error
-// wraps [ErrPort] if no port is free.
+// wraps [ErrPort] if no port is free. What HTTP_PROXY, HTTPS_PROXY and NO_PROXY
+// say in the environment holds for all that goes over HTTP.
 func New(cfg Config) (*Engine, error) {
 	if cfg.PortFirst == 0 && cfg.PortLast == 0 {
 		cfg.PortFirst, cfg.PortLast = 6881, 6889
@@ -95,10 +95,14 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.ProgressInterval == 0 {
 		cfg.ProgressInterval = time.Second
 	}
+	web, err := transport.NewHTTP(cfg.Guard)
+	if err != nil {
+		return nil, err
+	}
 	e := &Engine{
+		http:     web,
 		cfg:      cfg,
 		log:      cfg.Logger,
-		http:     cfg.Guard.HTTPTransport(),
 		down:     newLimiter(cfg.DownloadBytesPerSecond),
 		up:       newLimiter(cfg.UploadBytesPerSecond),
 		lookup:   net.DefaultResolver.LookupNetIP,
@@ -110,7 +114,6 @@ func New(cfg Config) (*Engine, error) {
 	for i := len(peerIDPrefix); i < len(e.peerID); i++ {
 		e.peerID[i] = letters[int(e.peerID[i])%len(letters)]
 	}
-	var err error
 	e.net, err = transport.Listen(transport.Config{
 		PortFirst: cfg.PortFirst, PortLast: cfg.PortLast, Addrs: cfg.Listen,
 		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Known: e.known,
@@ -120,16 +123,12 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.disk = disk.New(disk.Options{Pool: block.NewPool(cfg.AssemblyBytes)})
 	e.tracker = tracker.NewClient(e.http, cfg.Guard.Check)
-	e.web = webseed.Transport(e.http)
+	e.web = e.http.Tuned(webseed.Transport)
 	return e, nil
 }
 
 // Port returns the TCP port on which the engine accepts peers.
 func (e *Engine) Port() int { return e.net.Port() }
-
-// HTTPTransport returns the transport for what a torrent's owner names, such
-// as a metainfo URL: it obeys the engine's guard.
-func (e *Engine) HTTPTransport() *http.Transport { return e.http }
 
 // Spec is one torrent to be downloaded and served. Metainfo or Magnet is set, or
 // both, if what the link names is known already.
@@ -153,8 +152,10 @@ type Spec struct {
 	WebSeeds []string       // URLs (BEP 19), added to the torrent's own.
 	NoPEX    bool           // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
 	Filter   download.PeerFilter
-	Seeding  download.Seeding
-	Limits   download.Limits
+	// Credentials go to the trackers and web seeds that they are for.
+	Credentials []download.Credential
+	Seeding     download.Seeding
+	Limits      download.Limits
 
 	Preallocate  bool          // Reserve the space of the selected files first.
 	Verify       bool          // Hash all data that is there already, trust no journal.

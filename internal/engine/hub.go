@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,13 @@ type hub struct {
 	links links // The connections; shared with those who dial and accept.
 
 	trackers *tracker.Session
-	want     Update // What was last applied.
-	ctx      context.Context
-	cancel   context.CancelFunc // Ends dials and connections.
-	work     sync.WaitGroup     // Dials, connections and the final sync.
+	// The ways to HTTP servers, with what was given for them.
+	toTrackers, toWebSeeds *transport.Keyring
+
+	want   Update // What was last applied.
+	ctx    context.Context
+	cancel context.CancelFunc // Ends dials and connections.
+	work   sync.WaitGroup     // Dials, connections and the final sync.
 
 	denied atomic.Pointer[transport.DeniedError] // The last peer that the guard did not let us dial.
 	failed chan error                            // Capacity 1: the first error of the disk.
@@ -56,13 +60,15 @@ func newHub(t *Torrent) *hub {
 	if m := t.meta.Load(); m != nil {
 		h.pieces = m.Info.PieceCount()
 	}
+	h.toTrackers = transport.NewKeyring(t.engine.http, h.want.Credentials)
+	h.toWebSeeds = transport.NewKeyring(t.engine.web, h.want.Credentials)
 	return h
 }
 
 // search begins to look for peers.
 func (s *hub) search(tiers [][]string, private bool) {
 	s.trackers = tracker.Start(tracker.SessionConfig{
-		Client: s.t.engine.tracker, Tiers: tiers, Extra: s.want.Trackers, Private: private,
+		Client: s.t.engine.tracker.Over(s.toTrackers), Tiers: tiers, Extra: s.want.Trackers, Private: private,
 		InfoHash: s.t.hash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
 		Stats: s.announced, Found: s.found, Logger: s.log,
 	})
@@ -73,6 +79,10 @@ func (s *hub) search(tiers [][]string, private bool) {
 func (s *hub) apply(want Update) {
 	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
 	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
+	if !reflect.DeepEqual(want.Credentials, s.want.Credentials) {
+		s.toTrackers.Set(want.Credentials)
+		s.toWebSeeds.Set(want.Credentials)
+	}
 	s.trackers.SetExtra(want.Trackers)
 	if !sameFilter(want.Filter, s.want.Filter) {
 		s.findPeers(nil) // Those that are let now are looked up again.
@@ -113,6 +123,8 @@ func (s *hub) close() (goodbye <-chan struct{}) {
 		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 		defer cancel()
 		s.trackers.Stop(ctx)
+		s.toTrackers.CloseIdleConnections()
+		s.toWebSeeds.CloseIdleConnections()
 	}()
 	s.work.Wait()
 	return stopped

@@ -52,9 +52,9 @@ func (t *Torrent) learn(info []byte) error {
 	m, err := t.spec.Magnet.Metainfo(info)
 	switch {
 	case errors.Is(err, metainfo.ErrUnsupported):
-		return permanent(download.ReasonUnsupportedTorrent, "%v", err)
+		return download.FailForGood(download.ReasonUnsupportedTorrent, "%v", err)
 	case err != nil:
-		return permanent(download.ReasonMetainfoInvalid, "the torrent that the magnet link names can't be downloaded: %v", err)
+		return download.FailForGood(download.ReasonMetainfoInvalid, "the torrent that the magnet link names can't be downloaded: %v", err)
 	}
 	t.meta.Store(m)
 	t.log = t.log.With("torrent", m.Info.Name)

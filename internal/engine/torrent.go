@@ -55,6 +55,7 @@ type Update struct {
 	Trackers, Peers, WebSeeds []string
 	NoPEX                     bool
 	Filter                    download.PeerFilter
+	Credentials               []download.Credential
 	Seeding                   download.Seeding
 	Limits                    download.Limits
 	StallTimeout              time.Duration
@@ -72,7 +73,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		verify:  s.Verify,
 		want: Update{
 			Files:    s.Files,
-			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, NoPEX: s.NoPEX, Filter: s.Filter, Seeding: s.Seeding,
+			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Credentials: s.Credentials, NoPEX: s.NoPEX, Filter: s.Filter, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}

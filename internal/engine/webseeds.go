@@ -59,7 +59,7 @@ func (s *session) useWebSeeds(named []string) {
 			continue
 		}
 		seed, err := webseed.New(webseed.Config{
-			URL: url, Info: s.info, Transport: s.t.engine.web, Down: []*rate.Limiter{s.t.down, s.t.engine.down},
+			URL: url, Info: s.info, Transport: s.toWebSeeds, Down: []*rate.Limiter{s.t.down, s.t.engine.down},
 		})
 		if err != nil { // FTP, for example, which BEP 19 knows too.
 			s.log.Debug("can't use a web seed", "error", err)

@@ -64,7 +64,7 @@ func (s *situation) aspects(c *board, st *v1alpha1.TorrentDownloadStatus, r ruli
 
 func (s *situation) metadataResolved(c *board, st *v1alpha1.TorrentDownloadStatus, how standing, reason, message string) {
 	switch {
-	case metadataReasons[reason] && how != standsComplete:
+	case metadataReasons[reason] && how != standsComplete && (s.in.SourceProblem != nil || s.in.CredentialsProblem == nil):
 		c.isFalse(v1alpha1.ConditionMetadataResolved, reason, message)
 	case st.InfoHash.V1 != "":
 		c.isTrue(v1alpha1.ConditionMetadataResolved, v1alpha1.ReasonResolved, "The torrent's metainfo is known.")

@@ -21,6 +21,10 @@ type Inputs struct {
 	// SourceProblem says why spec.source could not be resolved; nil if it was.
 	// A permanent one needs a person, any other is waited for.
 	SourceProblem *download.Failure
+	// Credentials and CredentialsProblem are the same of
+	// spec.discovery.credentials.
+	Credentials        []download.Credential
+	CredentialsProblem *download.Failure
 	// Claim is the claim that spec.volume names.
 	Claim Claim
 	// Rivals are the other downloads of the same claim. They are not needed
@@ -127,6 +131,7 @@ var rules = []rule{
 	atRest,        // complete, and nothing more is wanted of it
 	pathConflict,  // an older download has the place of its files
 	sourceProblem, // a ConfigMap, Secret or key is missing or refused
+	keyProblem,    // one that trackers or web seeds need; what runs goes on
 	claimMissing,  // the claim is not there yet, or is on its way out
 	unknown,       // the executor knows nothing: the status stays as it is
 	selecting,     // the executor counts other files

@@ -38,6 +38,9 @@ func (s *situation) request() download.Request {
 	if s.in.SourceProblem == nil {
 		q.Source = s.in.Source
 	}
+	if s.in.CredentialsProblem == nil {
+		q.Credentials = s.in.Credentials
+	}
 	if q.InfoHash == "" {
 		q.InfoHash = resume.InfoHash
 	}

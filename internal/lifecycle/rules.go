@@ -46,11 +46,30 @@ func sourceProblem(s *situation) (ruling, bool) {
 	if f == nil || s.underWay() {
 		return ruling{}, false
 	}
-	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, recheck: recheckWaiting}
+	return s.missing(f), true
+}
+
+// keyProblem leaves a download that runs as it is: with what was given before.
+// Unlike the source, it has need of its credentials all the time.
+func keyProblem(s *situation) (ruling, bool) {
+	f := s.in.CredentialsProblem
+	if f == nil {
+		return ruling{}, false
+	}
+	r := s.missing(f)
+	if s.p != nil && (s.p.State == download.StateComplete || s.p.State == download.StateSeeding) {
+		r.standing = standsComplete // It came to that without them.
+	}
+	return r, true
+}
+
+// missing waits for something in the cluster that a person has to put there.
+func (s *situation) missing(f *download.Failure) ruling {
+	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, recheck: recheckWaiting, attempts: s.in.Memory.Attempts}
 	if f.Permanent {
 		r.standing = standsStalled
 	}
-	return s.hold(r), true
+	return s.hold(r)
 }
 
 // claimMissing resolves the metadata meanwhile, so that a wrong torrent is

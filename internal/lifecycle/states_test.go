@@ -296,6 +296,32 @@ func TestSourceThatVanishesDoesNotDisturbWhatRuns(t *testing.T) {
 	w.stands(status.InProgressStatus, "Downloading")
 }
 
+func TestCredentialsThatAreMissingAreToldAndLeaveWhatRuns(t *testing.T) {
+	w := fresh(t)
+	w.in.CredentialsProblem = failure(v1alpha1.ReasonSourceNotFound, false)
+	if d := w.decide(); doing(d) != "" || d.Recheck == 0 {
+		t.Errorf("it does %q and looks again after %v", doing(d), d.Recheck)
+	}
+	w.stands(status.InProgressStatus, "SourceNotFound")
+	w.condition(v1alpha1.ConditionMetadataResolved, "False Pending")
+
+	w = fresh(t).downloading()
+	w.in.CredentialsProblem = failure(v1alpha1.ReasonSecretRefused, true)
+	if d := w.decide(); doing(d) != "" || reasons(d.Events) != "!SecretRefused" {
+		t.Errorf("it does %q and tells %q", doing(d), reasons(d.Events))
+	}
+	w.stands(status.FailedStatus, "SecretRefused")
+	w.condition(v1alpha1.ConditionMetadataResolved, "True Resolved")
+	w.sees(snapshot(download.StateSeeding, 1000)).decide()
+	w.stands(status.CurrentStatus, "Complete")
+
+	w = fresh(t)
+	w.in.Credentials = []download.Credential{{Origin: "https://tracker.example.org"}}
+	if d := w.decide(); doing(d) != "run" || len(d.Run.Credentials) != 1 {
+		t.Errorf("it does %q with %+v", doing(d), d.Run)
+	}
+}
+
 func TestUnreachableTrackerIsNotTheSameAsNoPeers(t *testing.T) {
 	down := func(p *download.Progress) *download.Progress {
 		p.Trackers = []download.Tracker{

@@ -34,6 +34,9 @@ func (w *world) disturb(random *rand.Rand) {
 		if w.in.SourceProblem = nil; pick(3) {
 			w.in.SourceProblem = failure(v1alpha1.ReasonSourceNotFound, pick(2))
 		}
+		if w.in.CredentialsProblem = nil; pick(3) {
+			w.in.CredentialsProblem = failure(v1alpha1.ReasonSourceNotFound, pick(2))
+		}
 	case 5:
 		if w.in.Rivals = nil; pick(3) {
 			w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", Content: []string{"", "imagenet", "other"}[random.IntN(3)], Started: pick(2)}}
@@ -85,8 +88,8 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 			switch suspended := w.td.Spec.Suspend; {
 			case d.Run != nil && suspended != nil && *suspended:
 				t.Errorf("a suspended download runs")
-			case d.Run != nil && w.in.SourceProblem != nil:
-				t.Errorf("it runs without a source")
+			case d.Run != nil && (w.in.SourceProblem != nil || w.in.CredentialsProblem != nil):
+				t.Errorf("it runs without a source or credentials")
 			case d.Run != nil && !d.Run.ResolveOnly && !w.in.Claim.usable():
 				t.Errorf("it runs without a claim")
 			case d.Stop != nil && d.Stop.Data == download.Erase:
@@ -118,7 +121,7 @@ func (w *world) comesThrough(seed uint64) {
 	w.changed(func(s *v1alpha1.TorrentDownloadSpec) {
 		s.Suspend, s.DeletionPolicy, s.Files = &no, v1alpha1.DeletionDelete, v1alpha1.Files{}
 	})
-	w.in.SourceProblem, w.in.Rivals, w.in.Claim = nil, nil, Claim{Exists: true}
+	w.in.SourceProblem, w.in.CredentialsProblem, w.in.Rivals, w.in.Claim = nil, nil, nil, Claim{Exists: true}
 	if d := w.sees(nil).decide(); d.Run == nil && !on(&w.td.Status, v1alpha1.ConditionReady) {
 		w.t.Fatalf("seed %d: at last it does %q; conditions: %s", seed, doing(d), w.conditions())
 	}

@@ -32,6 +32,13 @@ func NewClient(transport http.RoundTripper, allow func(netip.Addr) error) *Clien
 // to them.
 func (c *Client) Close() { c.datagrams.close() }
 
+// Over returns the same client with another transport for HTTP.
+func (c *Client) Over(transport http.RoundTripper) *Client {
+	other := *c
+	other.transport = transport
+	return &other
+}
+
 // Announce tells the tracker at an announce URL of a, and returns its reply. It
 // takes no longer than ctx and a time-out of its own allow. Errors are fit to
 // be shown: none holds more of the URL than scheme and host. They match

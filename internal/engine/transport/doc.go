@@ -3,8 +3,8 @@
 // ready for peerconn. One [Transport] serves all torrents of an engine.
 //
 // It also holds the [Guard], which says where the engine may connect to. All
-// that the engine dials goes through it: peers, and by way of
-// [Guard.HTTPTransport] trackers and the URLs of .torrent files.
+// that the engine dials goes through it: peers, and by way of [HTTP] trackers
+// and the URLs of .torrent files. A proxy for HTTP is the exception, see there.
 //
 // What the handshake proves is little: the other side knows the info hash, and
 // is not ourselves. Who it is, and whether it is wanted, the swarm decides.
@@ -29,4 +29,10 @@ const (
 	maxHeaders = 64 << 10
 	// headersTimeout is how long an HTTP server may take to begin its answer.
 	headersTimeout = 30 * time.Second
+	// lookupTimeout is how long is looked for the addresses of a name that a
+	// proxy is to be asked for.
+	lookupTimeout = 2 * time.Second
+	// maxNames is how many such names are remembered, and nameLife how long.
+	maxNames = 1000
+	nameLife = time.Minute
 )

@@ -2,11 +2,8 @@ package transport
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"syscall"
-	"time"
 )
 
 // Guard says which addresses may be connected to. An address in Allow may be,
@@ -77,24 +74,4 @@ func (g *Guard) Control(network, address string, _ syscall.RawConn) error {
 		return fmt.Errorf("can't tell whether %s address %q may be connected to: %w", network, address, err)
 	}
 	return g.Check(a.Addr())
-}
-
-// HTTPTransport returns a new transport for HTTP that connects only where the
-// Guard allows, redirects included, and waits and reads no more than is
-// reasonable. A proxy from the environment (HTTPS_PROXY and its kin) is used
-// if its own address is allowed; what it connects to in turn is up to the
-// proxy. The caller bounds redirects, bodies and the time of a whole request.
-func (g *Guard) HTTPTransport() *http.Transport {
-	d := net.Dialer{Timeout: dialTimeout, Control: g.Control}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            d.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    handshakeTimeout,
-		ResponseHeaderTimeout:  headersTimeout,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeaders,
-		MaxIdleConns:           32,
-		IdleConnTimeout:        time.Minute,
-	}
 }

@@ -112,11 +112,20 @@ func serveHTTP(t *testing.T, redirect string) string {
 	return s.URL
 }
 
+func newTestHTTP(t *testing.T, g *Guard) *HTTP {
+	t.Helper()
+	h, err := NewHTTP(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.CloseIdleConnections)
+	return h
+}
+
 // get fetches a URL under a guard.
 func get(t *testing.T, g *Guard, url string) error {
 	t.Helper()
-	tr := g.HTTPTransport()
-	t.Cleanup(tr.CloseIdleConnections)
+	tr := newTestHTTP(t, g)
 	r, err := (&http.Client{Transport: tr}).Get(url)
 	if err != nil {
 		return err
@@ -166,8 +175,7 @@ func TestHTTPHeadersAreBounded(t *testing.T) {
 		w.Header().Set("X", strings.Repeat("x", 2*maxHeaders))
 	}))
 	defer s.Close()
-	tr := (&Guard{}).HTTPTransport()
-	defer tr.CloseIdleConnections()
+	tr := newTestHTTP(t, &Guard{})
 	if r, err := (&http.Client{Transport: tr}).Get(s.URL); err == nil {
 		r.Body.Close()
 		t.Error("endless headers are accepted")

@@ -26,20 +26,20 @@ func (x *Executor) bound(ctx context.Context, namespace, claim string) (*corev1.
 	var pvc corev1.PersistentVolumeClaim
 	switch err := x.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: claim}, &pvc); {
 	case apierrors.IsNotFound(err):
-		return nil, fail(download.ReasonClaimNotFound, "there is no PersistentVolumeClaim %q in namespace %q; create it, the download begins by itself then", claim, namespace)
+		return nil, download.Fail(download.ReasonClaimNotFound, "there is no PersistentVolumeClaim %q in namespace %q; create it, the download begins by itself then", claim, namespace)
 	case err != nil:
 		return nil, fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", namespace, claim, err)
 	case pvc.Status.Phase == corev1.ClaimLost:
-		return nil, fail(download.ReasonVolumeError, "PersistentVolumeClaim %q has lost its volume %q; create the claim again", claim, pvc.Spec.VolumeName)
+		return nil, download.Fail(download.ReasonVolumeError, "PersistentVolumeClaim %q has lost its volume %q; create the claim again", claim, pvc.Spec.VolumeName)
 	case pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "":
-		return nil, fail(download.ReasonClaimPending, "PersistentVolumeClaim %q is not bound to a volume yet; in-process downloads start no Pod, so a class that waits for the first consumer never binds it: bind it to a hostPath or local volume of node %q", claim, x.cfg.NodeName)
+		return nil, download.Fail(download.ReasonClaimPending, "PersistentVolumeClaim %q is not bound to a volume yet; in-process downloads start no Pod, so a class that waits for the first consumer never binds it: bind it to a hostPath or local volume of node %q", claim, x.cfg.NodeName)
 	}
 	pv := &corev1.PersistentVolume{}
 	if err := x.cfg.Reader.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, pv); err != nil {
 		return nil, fmt.Errorf("reading PersistentVolume %s of claim %s/%s: %w", pvc.Spec.VolumeName, namespace, claim, err)
 	}
 	if ref := pv.Spec.ClaimRef; ref == nil || ref.UID != pvc.UID {
-		return nil, fail(download.ReasonClaimPending, "PersistentVolume %q does not name claim %q as its own; wait until it does, or bind the claim to another volume", pv.Name, claim)
+		return nil, download.Fail(download.ReasonClaimPending, "PersistentVolume %q does not name claim %q as its own; wait until it does, or bind the claim to another volume", pv.Name, claim)
 	}
 	return pv, nil
 }
@@ -49,7 +49,7 @@ func (x *Executor) bound(ctx context.Context, namespace, claim string) (*corev1.
 func (x *Executor) folder(ctx context.Context, pv *corev1.PersistentVolume) (string, error) {
 	path := localPath(pv)
 	if path == "" {
-		return "", failForGood(download.ReasonClaimNotLocal, "the claim is bound to PersistentVolume %q, which is neither hostPath nor local; in-process downloads can write to no other kind: create the TorrentDownload again with a claim of such a volume on node %q", pv.Name, x.cfg.NodeName)
+		return "", download.FailForGood(download.ReasonClaimNotLocal, "the claim is bound to PersistentVolume %q, which is neither hostPath nor local; in-process downloads can write to no other kind: create the TorrentDownload again with a claim of such a volume on node %q", pv.Name, x.cfg.NodeName)
 	}
 	if err := x.onThisNode(ctx, pv); err != nil {
 		return "", err
@@ -73,7 +73,7 @@ func localPath(pv *corev1.PersistentVolume) string {
 func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) error {
 	if pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
 		if pv.Spec.Local != nil {
-			return failForGood(download.ReasonClaimNotLocal, "local PersistentVolume %q has no node affinity, so nothing says that its data is on node %q; give it one, or create the TorrentDownload again with another claim", pv.Name, x.cfg.NodeName)
+			return download.FailForGood(download.ReasonClaimNotLocal, "local PersistentVolume %q has no node affinity, so nothing says that its data is on node %q; give it one, or create the TorrentDownload again with another claim", pv.Name, x.cfg.NodeName)
 		}
 		return nil
 	}
@@ -86,7 +86,7 @@ func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) 
 		return fmt.Errorf("the node affinity of PersistentVolume %s: %w", pv.Name, err)
 	}
 	if !match {
-		return failForGood(download.ReasonClaimNotLocal, "PersistentVolume %q lies on another node than %q, on which the operator runs; use a claim whose volume is there", pv.Name, x.cfg.NodeName)
+		return download.FailForGood(download.ReasonClaimNotLocal, "PersistentVolume %q lies on another node than %q, on which the operator runs; use a claim whose volume is there", pv.Name, x.cfg.NodeName)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (x *Executor) onThisNode(ctx context.Context, pv *corev1.PersistentVolume) 
 func (x *Executor) below(path, pv string) (string, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v; create it, or mount there what belongs there", pv, x.cfg.NodeName, err)
+		return "", download.Fail(download.ReasonVolumeError, "the folder of PersistentVolume %q can't be opened on node %q: %v; create it, or mount there what belongs there", pv, x.cfg.NodeName, err)
 	}
 	inside := func(root string) bool {
 		root, err := filepath.EvalSymlinks(root)
@@ -107,7 +107,7 @@ func (x *Executor) below(path, pv string) (string, error) {
 		return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 	}
 	if !slices.ContainsFunc(x.cfg.Roots, inside) {
-		return "", failForGood(download.ReasonVolumeDenied, "PersistentVolume %q lies at %s, which is below none of the folders that the operator may write to; an administrator can allow it with --local-volume-root", pv, target)
+		return "", download.FailForGood(download.ReasonVolumeDenied, "PersistentVolume %q lies at %s, which is below none of the folders that the operator may write to; an administrator can allow it with --local-volume-root", pv, target)
 	}
 	return target, nil
 }
@@ -115,14 +115,4 @@ func (x *Executor) below(path, pv string) (string, error) {
 // waiting says whether a failure is about a claim that may still come.
 func waiting(f *download.Failure) bool {
 	return f.Reason == download.ReasonClaimNotFound || f.Reason == download.ReasonClaimPending
-}
-
-func fail(reason, format string, args ...any) *download.Failure {
-	return &download.Failure{Reason: reason, Message: fmt.Sprintf(format, args...)}
-}
-
-func failForGood(reason, format string, args ...any) *download.Failure {
-	f := fail(reason, format, args...)
-	f.Permanent = true
-	return f
 }

@@ -158,7 +158,7 @@ func (r *run) carry(ctx context.Context) {
 		}
 		var f *download.Failure
 		if err != nil && !errors.As(err, &f) {
-			f = fail(download.ReasonInternalError, "%v", err)
+			f = download.Fail(download.ReasonInternalError, "%v", err)
 		}
 		switch {
 		case f != nil && waiting(f):
@@ -229,7 +229,7 @@ func (r *run) learn(m *metainfo.Metainfo) {
 func (r *run) resolve(ctx context.Context, want download.Request, c content) error {
 	if c.meta == nil {
 		t, err := r.x.cfg.Engine.Add(engine.Spec{
-			Magnet: c.magnet, ResolveOnly: true, Files: want.Files, Trackers: want.Trackers, Peers: want.Peers,
+			Magnet: c.magnet, ResolveOnly: true, Files: want.Files, Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials,
 			Limits: want.Limits, StallTimeout: want.StallTimeout, BytesUploaded: want.BytesUploaded,
 		})
 		if err != nil {
@@ -249,13 +249,13 @@ func (r *run) download(ctx context.Context, want download.Request, c content, di
 	t, err := r.x.cfg.Engine.Add(engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
 		Files:    want.Files,
-		Trackers: want.Trackers, Peers: want.Peers, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
+		Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
 		Seeding: want.Seeding, Limits: want.Limits,
 		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
 	})
 	if errors.Is(err, engine.ErrDuplicate) {
-		return fail(download.ReasonPathConflict, "another download already writes the same torrent to this place; delete one of the two, or create this one again with another path")
+		return download.Fail(download.ReasonPathConflict, "another download already writes the same torrent to this place; delete one of the two, or create this one again with another path")
 	} else if err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (r *run) update(t *engine.Torrent) bool {
 	r.selection, r.chosen = next.Files.Selection(), nil
 	taken := t.Update(engine.Update{
 		Files:    next.Files,
-		Trackers: next.Trackers, Peers: next.Peers, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
+		Trackers: next.Trackers, Peers: next.Peers, Credentials: next.Credentials, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
 		Limits: next.Limits, StallTimeout: next.StallTimeout,
 	})
 	if taken && !next.ResolveOnly && next.VerifyToken != r.verified {

@@ -44,7 +44,7 @@ func (x *Executor) read(ctx context.Context, r download.Request) (c content, err
 // pinned holds an info hash against the one that a request pins.
 func pinned(hash metainfo.Hash, r download.Request) error {
 	if got := hash.String(); r.InfoHash != "" && !strings.EqualFold(r.InfoHash, got) {
-		return failForGood(download.ReasonInfoHashMismatch,
+		return download.FailForGood(download.ReasonInfoHashMismatch,
 			"the torrent has info hash %s, and %s is wanted, because spec.verification.infoHash asks for it or the source yielded it before; correct whichever is wrong", got, strings.ToLower(r.InfoHash))
 	}
 	return nil
