@@ -57,7 +57,7 @@ func keyProblem(s *situation) (ruling, bool) {
 		return ruling{}, false
 	}
 	r := s.missing(f)
-	if s.p != nil && (s.p.State == download.StateComplete || s.p.State == download.StateSeeding) {
+	if p := s.p; p != nil && (p.State == download.StateComplete || p.State == download.StateSeeding) && p.Selection == s.selection() {
 		r.standing = standsComplete // It came to that without them.
 	}
 	return r, true
