@@ -4,7 +4,7 @@
 //
 // # Goroutines and who owns what
 //
-//	one for each torrent    owns the Swarm; the only caller of Handle (torrent.go, session.go)
+//	one for each torrent    owns the Swarm; the only caller of Handle (torrent.go, resolve.go, session.go)
 //	two for each connection reader and writer of a peerconn.Conn; own its socket
 //	one for each dial       until the handshake is done, then it runs the connection (peers.go)
 //	one for each torrent    the tracker session
@@ -16,6 +16,12 @@
 // the effects that the Swarm returned (effects.go). What others may read of a
 // torrent is a snapshot made once a second (progress.go), so nobody else
 // touches its state.
+//
+// # Resolving
+//
+// A torrent of which only the info hash is known has no session at first, but
+// a hub and a Swarm that asks for nothing but the info dictionary (resolve.go).
+// Its session goes on with both.
 //
 // # The way of a block
 //

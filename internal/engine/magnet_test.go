@@ -1,15 +1,23 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // manyPieces makes an info dictionary of several metadata pieces: 20 bytes for
@@ -160,4 +168,90 @@ func TestMagnetLinksResolveFromEachOther(t *testing.T) {
 	from := seed(t, root, m)
 	a.Update(Update{Peers: []string{from.addr()}, Seeding: download.Seeding{Policy: download.SeedForever}})
 	await(t, b, "the download", is(download.StateComplete))
+}
+
+// metadataLiar is a peer that knows nothing, and answers whoever asks it what the
+// torrent is with bytes of its own. It returns its address and how many it has
+// answered.
+func metadataLiar(t *testing.T, m *metainfo.Metainfo, ip string) (addr string, answered *atomic.Int32) {
+	t.Helper()
+	l, err := net.Listen("tcp", ip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered = new(atomic.Int32)
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			work.Go(func() { lie(conn, m, answered) })
+		}
+	})
+	t.Cleanup(func() { l.Close(); work.Wait() })
+	return l.Addr().String(), answered
+}
+
+// lie speaks on one connection until it ends.
+func lie(conn net.Conn, m *metainfo.Metainfo, answered *atomic.Int32) {
+	var hello [wire.HandshakeLen]byte
+	if _, err := io.ReadFull(conn, hello[:]); err != nil {
+		return
+	}
+	h := wire.Handshake{InfoHash: m.InfoHash}
+	copy(h.PeerID[:], "-LI0000-"+conn.LocalAddr().String()[len("127.0.0.1:"):])
+	h.SetExtended()
+	x := wire.ExtendedHandshake{MetadataSize: int64(len(m.InfoBytes))}
+	x.SetExtensions(wire.ExtMetadata)
+	_, _ = conn.Write(wire.Append(h.Append(nil), wire.Extend(0, x.Append(nil))))
+	for {
+		var head [wire.LengthLen]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return
+		}
+		if len(body) < 2 || wire.ID(body[0]) != wire.Extended || body[1] != byte(wire.ExtMetadata) {
+			continue
+		}
+		asked, err := wire.ParseMetadata(body[2:])
+		if err != nil || asked.Kind != wire.MetadataRequest {
+			continue
+		}
+		from := asked.Piece * wire.MetadataPiece
+		said := wire.Metadata{
+			Kind: wire.MetadataData, Piece: asked.Piece, TotalSize: int64(len(m.InfoBytes)),
+			Data: bytes.Repeat([]byte{7}, min(wire.MetadataPiece, len(m.InfoBytes)-from)),
+		}
+		answered.Add(1)
+		_, _ = conn.Write(wire.Append(nil, said.Message(uint8(wire.ExtMetadata))))
+	}
+}
+
+func TestMagnetLinkIsResolvedAmongLiars(t *testing.T) {
+	root := content{"data": 40 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	link := magnetOf(m)
+	var all []*atomic.Int32
+	// Each has an address of its own: it is banned with all that is there.
+	for _, ip := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} {
+		addr, answered := metadataLiar(t, m, ip)
+		link.Peers, all = append(link.Peers, addr), append(all, answered)
+	}
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: link, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lied := func(*download.Progress) bool {
+		return !slices.ContainsFunc(all, func(n *atomic.Int32) bool { return n.Load() == 0 })
+	}
+	await(t, tor, "all to lie", lied)
+	from := seed(t, root, m)
+	tor.Update(Update{Peers: []string{from.addr()}})
+	await(t, tor, "the download", is(download.StateComplete))
 }

@@ -129,7 +129,7 @@ func (r *resolving) publish(atOnce bool) {
 		p.Trackers = r.trackers.Status()
 		if r.want.StallTimeout != 0 && now.Sub(r.began) >= r.want.StallTimeout {
 			p.Err = r.whyStalled(p, &stats)
-			if stats.Connected > 0 {
+			if p.Err.Reason == download.ReasonNoPeers && stats.Connected > 0 {
 				p.Err.Message = "the connected peers don't send the torrent's metadata, which is all that is missing of the magnet link; " +
 					"add trackers or peers, or give the .torrent file itself"
 			}

@@ -68,3 +68,11 @@ func FuzzParseMetadata(f *testing.F) {
 		}
 	})
 }
+
+func TestBitfieldOfATorrentThatIsNotKnownIsBoundedAlone(t *testing.T) {
+	for n, ok := range map[uint32]bool{0: true, 1: true, MaxBody - 1: true, MaxBody: true, MaxBody + 1: false} {
+		if err := CheckLength(Bitfield, n, UnknownPieces); (err == nil) != ok {
+			t.Errorf("a bitfield of %d bytes: %v", n, err)
+		}
+	}
+}
