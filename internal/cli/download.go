@@ -59,7 +59,8 @@ the exit code is that of the first that failed.
 
 What a magnet link names is asked of peers first, found by the trackers and
 peers of the link, --tracker and --peer. It is kept in the folder, so that the
-same link needs nobody for that the next time.
+same link needs nobody for that the next time. If the link selects files (so=),
+they alone are fetched, unless --include or --exclude says which.
 
 Ctrl-C stops it, and the same command goes on where it was; what is in the
 folder already is used where it is right. A second Ctrl-C ends it at once,

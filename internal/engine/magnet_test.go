@@ -255,3 +255,24 @@ func TestMagnetLinkIsResolvedAmongLiars(t *testing.T) {
 	tor.Update(Update{Peers: []string{from.addr()}})
 	await(t, tor, "the download", is(download.StateComplete))
 }
+
+func TestMagnetLinkSelectsFilesByTheirNumbers(t *testing.T) {
+	root := content{"a": 100_000, "b": 200_000, "c": 300_000}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	link := magnetOf(m, seed(t, root, m))
+	link.Select = []metainfo.IndexRange{{First: 1, Last: 1}}
+	dir := t.TempDir()
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: link, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := await(t, tor, "the download", is(download.StateComplete))
+	if p.BytesTotal != 200_000 || p.BytesVerified != 200_000 {
+		t.Errorf("complete with %+v", p)
+	}
+	for file, want := range map[string]bool{"a": false, "b": true, "c": false} {
+		if _, err := os.Stat(filepath.Join(dir, "content", file)); (err == nil) != want {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -268,7 +268,11 @@ func (t *Torrent) open() (*disk.Store, error) {
 // much that is. Nothing of it is known to be there.
 func (t *Torrent) choose(files download.Files) error {
 	m := t.meta.Load()
-	chosen, err := selection.New(m.Info, files)
+	var only []metainfo.IndexRange
+	if t.spec.Magnet != nil {
+		only = t.spec.Magnet.Select
+	}
+	chosen, err := selection.New(m.Info, files, only...)
 	t.files, t.selection = files, chosen
 	t.amend(func(p *download.Progress) {
 		p.Selection = files.Selection()

@@ -32,7 +32,9 @@
 package selection
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -80,12 +82,18 @@ func (s *Selection) Wanted() []*bitfield.Bitfield {
 	return wanted
 }
 
-// New returns what f selects of a torrent. The error is a permanent
-// [download.Failure]: a pattern is malformed, or nothing is selected.
-func New(info *metainfo.Info, f download.Files) (*Selection, error) {
+// New returns what f selects of a torrent. If f has no patterns, only says which
+// files are wanted, by their numbers in the order of the torrent, counted from
+// 0; none is all. That is what a magnet link may ask for (BEP 53), and a person
+// who names patterns knows better. The error is a permanent [download.Failure]:
+// a pattern is malformed, or nothing is selected.
+func New(info *metainfo.Info, f download.Files, only ...metainfo.IndexRange) (*Selection, error) {
 	r, err := compileRules(f)
 	if err != nil {
 		return nil, &download.Failure{Reason: download.ReasonPatternInvalid, Message: err.Error(), Permanent: true}
+	}
+	if f.Selection() != "" {
+		only = nil
 	}
 	s := &Selection{Files: bitfield.New(len(info.Files)), Pieces: bitfield.New(info.PieceCount()), All: true}
 	for range classes {
@@ -97,7 +105,7 @@ func New(info *metainfo.Info, f download.Files) (*Selection, error) {
 			continue
 		}
 		class, ok := r.judge(Path(info, i))
-		if !ok {
+		if !ok || !among(only, i) {
 			s.All = false
 			continue
 		}
@@ -114,6 +122,12 @@ func New(info *metainfo.Info, f download.Files) (*Selection, error) {
 		return nil, &download.Failure{Reason: download.ReasonNothingSelected, Message: nothing(info), Permanent: true}
 	}
 	return s, nil
+}
+
+// among says whether a number is in ranges that ascend, or there are none.
+func among(ranges []metainfo.IndexRange, i int) bool {
+	k, found := slices.BinarySearchFunc(ranges, i, func(r metainfo.IndexRange, i int) int { return cmp.Compare(r.Last, i) })
+	return len(ranges) == 0 || found || k < len(ranges) && ranges[k].First <= i
 }
 
 // Check says what is wrong with the patterns, whatever the torrent: nil, or a

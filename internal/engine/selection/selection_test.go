@@ -273,3 +273,34 @@ func BenchmarkAHundredThousandFiles(b *testing.B) {
 		}
 	}
 }
+
+// TestNumbersOfAMagnetLink is BEP 53: the link names files by their numbers.
+func TestNumbersOfAMagnetLink(t *testing.T) {
+	info := torrent(t, "0:10", "1:10", "2:10", "3:10", "4:10", "5:10")
+	for _, c := range []struct {
+		files download.Files
+		only  []metainfo.IndexRange
+		want  []int
+	}{
+		{download.Files{}, nil, []int{0, 1, 2, 3, 4, 5}},
+		{download.Files{}, []metainfo.IndexRange{{First: 1, Last: 1}}, []int{1}},
+		{download.Files{}, []metainfo.IndexRange{{First: 0, Last: 0}, {First: 2, Last: 3}, {First: 5, Last: 900}}, []int{0, 2, 3, 5}},
+		{download.Files{High: []string{"3"}}, []metainfo.IndexRange{{First: 3, Last: 4}}, []int{3, 4}},
+		{download.Files{Include: []string{"2"}}, []metainfo.IndexRange{{First: 3, Last: 4}}, []int{2}},
+	} {
+		s, err := New(info, c.files, c.only...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for i := range s.Files.All() {
+			got = append(got, i)
+		}
+		if !slices.Equal(got, c.want) || s.All != (len(c.want) == 6) || s.Bytes != int64(10*len(c.want)) {
+			t.Errorf("%+v of %+v: %v, %d bytes, all: %v; want %v", c.files, c.only, got, s.Bytes, s.All, c.want)
+		}
+	}
+	if _, err := New(info, download.Files{}, metainfo.IndexRange{First: 6, Last: 9}); err == nil {
+		t.Error("a number beyond all files selects something")
+	}
+}

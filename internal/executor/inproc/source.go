@@ -24,6 +24,14 @@ func (c content) hash() metainfo.Hash {
 	return c.magnet.InfoHash
 }
 
+// only returns the files that the link asks for, nil for all.
+func (c content) only() []metainfo.IndexRange {
+	if c.magnet == nil {
+		return nil
+	}
+	return c.magnet.Select
+}
+
 // read gets what a request names and holds it against the pinned info hash.
 // The error is a [download.Failure].
 func (x *Executor) read(ctx context.Context, r download.Request) (c content, err error) {
