@@ -74,8 +74,10 @@ var libtorrentClient = client{
 	},
 }
 
-func startLibtorrent(t *testing.T, role, torrent, dir string) *process {
-	return start(t, "libtorrent", program(python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))))
+// startLibtorrent starts a peer that wants these files, or all.
+func startLibtorrent(t *testing.T, role, torrent, dir string, files ...string) *process {
+	argv := []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))}
+	return start(t, "libtorrent", program(append(argv, files...)...))
 }
 
 var aria2 = client{
@@ -105,14 +107,17 @@ var transmission = client{
 	seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
 		return startTransmission(ctx, t, torrent, dir).process
 	},
-	leech:      startTransmission,
+	leech: func(ctx context.Context, t *testing.T, torrent, dir string) transfer {
+		return startTransmission(ctx, t, torrent, dir)
+	},
 	dialed:     true,
 	skipsEmpty: true,
 }
 
 // startTransmission starts a daemon that knows one torrent, and looks after
-// what is in dir already.
-func startTransmission(ctx context.Context, t *testing.T, torrent, dir string) transfer {
+// what is in dir already. It wants these files, told by numbers with commas
+// between them, or all.
+func startTransmission(ctx context.Context, t *testing.T, torrent, dir string, files ...string) transfer {
 	rpc, config := freePort(t), t.TempDir()
 	settings, err := json.Marshal(map[string]any{
 		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
@@ -133,7 +138,14 @@ func startTransmission(ctx context.Context, t *testing.T, torrent, dir string) t
 		return remote.call(ctx, "session-get", nil, nil) == nil, nil
 	}, p)
 	if err == nil {
-		err = remote.call(ctx, "torrent-add", map[string]any{"filename": torrent, "download-dir": dir}, nil)
+		add := map[string]any{"filename": torrent, "download-dir": dir}
+		if len(files) > 0 {
+			add["files-wanted"], add["files-unwanted"] = json.RawMessage("["+files[0]+"]"), json.RawMessage("[]")
+			if rest := unwanted(t, torrent); rest != "" {
+				add["files-unwanted"] = json.RawMessage("[" + rest + "]")
+			}
+		}
+		err = remote.call(ctx, "torrent-add", add, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -98,18 +98,7 @@ func exchangeBy(t *testing.T, s sample, seeder, leecher client, from, torrent, n
 	ctx, cancel := context.WithTimeoutCause(t.Context(), exchangeTimeout, fmt.Errorf("not done within %s", exchangeTimeout))
 	defer cancel()
 	to := t.TempDir()
-	var seed *process
-	var down transfer
-	if leecher.dialed {
-		// The seeder connects to those that it finds when it announces itself.
-		down = leecher.leech(ctx, t, name, to)
-		tracker.awaitLeechers(ctx, t, down.process)
-		seed = seeder.seed(ctx, t, torrent, from)
-	} else {
-		seed = seeder.seed(ctx, t, torrent, from)
-		tracker.awaitSeeds(ctx, t, seed)
-		down = leecher.leech(ctx, t, name, to)
-	}
+	seed, down := meet(ctx, t, seeder, leecher, from, torrent, name, to, tracker)
 	if err := down.complete(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +106,22 @@ func exchangeBy(t *testing.T, s sample, seeder, leecher client, from, torrent, n
 	if err := seed.stop(); err != nil {
 		t.Errorf("%s, as a seeder, when told to stop: %v", seed.name, err)
 	}
+}
+
+// meet starts both in the order in which they find each other.
+func meet(
+	ctx context.Context, t *testing.T, seeder, leecher client, from, torrent, name, to string, tracker *watched,
+) (seed *process, down transfer) {
+	t.Helper()
+	if leecher.dialed {
+		// The seeder connects to those that it finds when it announces itself.
+		down = leecher.leech(ctx, t, name, to)
+		tracker.awaitLeechers(ctx, t, down.process)
+		return seeder.seed(ctx, t, torrent, from), down
+	}
+	seed = seeder.seed(ctx, t, torrent, from)
+	tracker.awaitSeeds(ctx, t, seed)
+	return seed, leecher.leech(ctx, t, name, to)
 }
 
 // publish writes a sample's content to dir, makes its torrent, and starts a

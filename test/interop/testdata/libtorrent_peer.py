@@ -2,9 +2,10 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...]
 
-create makes a torrent of version 1. leech ends when the download is complete;
+create makes a torrent of version 1. leech ends when the download of all files,
+or of those whose numbers are given, is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
 alone, over plain TCP.
 """
@@ -32,7 +33,7 @@ def create(torrent, path, piece_length, announce, *options):
         f.write(lt.bencode(t.generate()))
 
 
-def run(mode, torrent, folder, port):
+def run(mode, torrent, folder, port, files=None):
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     session = lt.session({
@@ -51,7 +52,11 @@ def run(mode, torrent, folder, port):
         params.save_path = folder
         handle = session.add_torrent(params)
     else:
-        handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})
+        params = {"ti": lt.torrent_info(torrent), "save_path": folder}
+        if files:
+            wanted = {int(n) for n in files.split(",")}
+            params["file_priorities"] = [4 if n in wanted else 0 for n in range(params["ti"].num_files())]
+        handle = session.add_torrent(params)
     last = None
     while not stopped:
         session.wait_for_alert(100)
@@ -64,7 +69,7 @@ def run(mode, torrent, folder, port):
             print(line, flush=True)
         if status.errc.value() != 0:
             sys.exit(status.errc.message())
-        if mode == "leech" and status.is_seeding:
+        if mode == "leech" and status.is_finished:
             break
     # Files are written behind; the session's end waits for that.
     session.remove_torrent(handle)
