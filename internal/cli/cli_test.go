@@ -129,6 +129,10 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"create . --tracker udp://t.example:0", "a udp:// URL needs a port"},
 		{"download x --web-seed ftp://t.example/", "must be a URL"},
 		{"download x --seed --seed-ratio 2", "only one of"},
+		{"download x --include [a", "malformed"},
+		{"download x --exclude a//b", "no path"},
+		{"download x --priority a", "high=PATTERN or low=PATTERN"},
+		{"download x --priority low=", "a pattern is empty"},
 		{"download x --seed-ratio inf", "at most 1000000"},
 		{"download x --seed-ratio nan", "at most 1000000"},
 	} {
