@@ -381,3 +381,65 @@ func check(t *testing.T, f *Fetch) {
 		}
 	}
 }
+
+// asks returns how many pieces each peer is asked for.
+func asks(s Steps) map[ID]int {
+	n := map[ID]int{}
+	for _, a := range s.Ask {
+		n[a.Peer]++
+	}
+	return n
+}
+
+func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
+	f := New([20]byte{1})
+	f.Offer(1, 100*PieceLength)
+	if n := asks(f.Step(0))[1]; n != maxAsked {
+		t.Errorf("%d pieces are asked of a peer", n)
+	}
+	for _, c := range []struct {
+		size   int64
+		copies int
+	}{{maxSmall - 1, maxCopies}, {maxSmall, maxCopies}, {maxSmall + 1, 1}} {
+		for _, n := range []int{c.copies - 1, c.copies, c.copies + 1} {
+			f := New([20]byte{1})
+			for i := range n { // Each has a size of its own, on the same side of maxSmall.
+				d := int64(i)
+				if c.size <= maxSmall {
+					d = -d
+				}
+				f.Offer(ID(i), c.size+d)
+			}
+			if got := len(asks(f.Step(0))); got != min(n, c.copies) {
+				t.Errorf("%d peers with about %d bytes: %d are asked", n, c.size, got)
+			}
+			late := soloTime + time.Duration(c.size/soloRate+2)*time.Second
+			s := f.Step(late) // Those who were asked are too slow; whoever waits gets the place.
+			if got := asks(s)[ID(n-1)]; n > c.copies && got == 0 {
+				t.Errorf("%d peers with about %d bytes: the last one never gets its turn", n, c.size)
+			}
+		}
+	}
+}
+
+func TestHowOftenAPeerMayBeTooSlow(t *testing.T) {
+	f := New([20]byte{1})
+	f.Offer(1, PieceLength)
+	now := time.Duration(0)
+	for strike := 1; strike <= maxStrikes; strike++ {
+		if n := asks(f.Step(now))[1]; n != 1 {
+			t.Fatalf("before strike %d it is asked for %d pieces", strike, n)
+		}
+		if s := f.Step(now + askTimeout - 1); len(s.Slow)+len(s.Ask) > 0 {
+			t.Errorf("before the time is over: %+v", s)
+		}
+		now += askTimeout
+		if s := f.Step(now); (len(s.Slow) > 0) != (strike == maxStrikes) {
+			t.Errorf("strike %d: %+v", strike, s)
+		}
+		if s := f.Step(now + pause - 1); len(s.Ask) > 0 {
+			t.Errorf("it is not left alone: %+v", s)
+		}
+		now += pause
+	}
+}
