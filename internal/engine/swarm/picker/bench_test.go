@@ -16,13 +16,33 @@ func BenchmarkPick(b *testing.B) {
 	for _, percent := range []int{1, 50, 99} {
 		for _, n := range []int{1_000, 1_000_000} {
 			b.Run(fmt.Sprintf("have=%d%%/pieces=%d", percent, n), func(b *testing.B) {
-				benchPick(b, n, percent)
+				benchPick(b, n, percent, func(*Config) {})
 			})
 		}
 	}
 }
 
-func benchPick(b *testing.B, n, percent int) {
+// BenchmarkPickOfASelection does the same where every tenth piece is urgent and
+// every other one not wanted, and where pieces are begun in their order.
+func BenchmarkPickOfASelection(b *testing.B) {
+	for name, choose := range map[string]func(*Config){
+		"classes": func(c *Config) {
+			c.Wanted = []*bitfield.Bitfield{bitfield.New(c.Pieces), bitfield.New(c.Pieces)}
+			for i := 0; i < c.Pieces; i += 2 {
+				c.Wanted[min(1, i%10)].Set(i)
+			}
+		},
+		"sequential": func(c *Config) { c.Sequential = true },
+	} {
+		for _, percent := range []int{1, 50, 99} {
+			for _, n := range []int{1_000, 1_000_000} {
+				b.Run(fmt.Sprintf("%s/have=%d%%/pieces=%d", name, percent, n), func(b *testing.B) { benchPick(b, n, percent, choose) })
+			}
+		}
+	}
+}
+
+func benchPick(b *testing.B, n, percent int, choose func(*Config)) {
 	const peers, blocks, depth = 200, 16, 64
 	rng := rand.New(rand.NewPCG(1, 2))
 	sets := make([]*bitfield.Bitfield, peers)
@@ -39,7 +59,9 @@ func benchPick(b *testing.B, n, percent int) {
 		for i := range tradable {
 			have.Set(i)
 		}
-		p := New(Config{Pieces: n, Blocks: blocks, LastBlocks: blocks, Have: have, Seed: 1})
+		c := Config{Pieces: n, Blocks: blocks, LastBlocks: blocks, Have: have, Seed: 1}
+		choose(&c)
+		p := New(c)
 		var rs []*Peer
 		for k, s := range sets {
 			r := p.Join(ID(k))
