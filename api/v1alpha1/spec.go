@@ -219,7 +219,8 @@ type Volume struct {
 type Discovery struct {
 	// trackers are announce URLs, http://, https:// or udp://, that are asked
 	// besides those that the torrent names. One that begins with udp:// has to
-	// name its port.
+	// name its port. A private torrent that names trackers is told to those
+	// alone (BEP 27).
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=2048

@@ -97,7 +97,7 @@ HTTPS_PROXY and NO_PROXY name.
 	flags.Float64Var(&f.seedRatio, "seed-ratio", 0, "serve others until so many times the size was sent, such as 1.5")
 	flags.DurationVar(&f.seedTime, "seed-time", 0, "serve others for so long after completion, such as 2h")
 	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers (default the first free of 6881 to 6889)")
-	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL, http, https or udp, added to those of the torrent; may be given several times")
+	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL, http, https or udp, added to those of the torrent, unless it is private and names some; may be given several times")
 	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
 	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the files, added to those of the torrent; of the folder that they are in, if it ends in /; may be given several times")
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")

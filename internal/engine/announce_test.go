@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 )
 
@@ -168,4 +169,56 @@ func TestPeersFindEachOtherByAUDPTracker(t *testing.T) {
 	await(t, tor, "two seeds", func(p *download.Progress) bool { return p.Trackers[0].Seeds == 2 })
 	stop(t, tor)
 	await(t, from, "one seed", func(p *download.Progress) bool { return p.Trackers[0].Seeds == 1 && p.Trackers[0].Peers == 0 })
+}
+
+// BEP 27: whoever added a tracker to a private torrent must not have it told of
+// the torrent, and the status must not say that it was.
+func TestAPrivateTorrentIsToldToItsOwnTrackersAlone(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	for _, c := range []struct {
+		name         string
+		private, own bool
+		asked        bool
+	}{
+		{"private", true, true, false},
+		{"private, but without a tracker", true, false, true},
+		{"public", false, true, true},
+	} {
+		own, added := newLedger(t), newLedger(t)
+		o := metainfo.CreateOptions{PieceLength: 16 << 10, Private: c.private}
+		if c.own {
+			o.Announce = [][]string{{own.url}}
+		}
+		m, err := metainfo.Create(t.Context(), root, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeding := download.Seeding{Policy: download.SeedForever}
+		tor, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: filepath.Dir(root), Trackers: []string{added.url}, Seeding: seeding})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := 0
+		if c.own {
+			own.await(t, "started left=0 downloaded=0")
+			listed++
+		}
+		tor.Update(Update{Trackers: []string{added.url, added.url + "2"}, Seeding: seeding})
+		if c.asked {
+			added.await(t, "started left=0 downloaded=0", "started left=0 downloaded=0")
+			listed += 2
+		}
+		await(t, tor, "all trackers to have answered", func(p *download.Progress) bool {
+			for _, tr := range p.Trackers {
+				if tr.NextAnnounce.IsZero() {
+					return false
+				}
+			}
+			return len(p.Trackers) == listed
+		})
+		stop(t, tor)
+		if told := added.events(); len(told) > 0 && !c.asked {
+			t.Errorf("%s: the tracker that was added was told %q", c.name, told)
+		}
+	}
 }

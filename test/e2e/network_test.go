@@ -137,6 +137,13 @@ func TestSecretsOfURLsStayWithThem(t *testing.T) {
 	}
 	w.await("events are told", func() bool { return w.events("works")["Complete"] > 0 && w.events("lonely")["TrackerUnreachable"] > 0 })
 
+	w.keeps(op, secret)
+}
+
+// keeps looks for a secret in all that the operator tells: log, metrics, status,
+// events and tables.
+func (w *world) keeps(op *operator, secret string) {
+	w.Helper()
 	_, metrics := op.get(op.metrics)
 	told := map[string]string{"the log": op.logged(), "the metrics": metrics}
 	for what, args := range map[string][]string{
@@ -144,19 +151,19 @@ func TestSecretsOfURLsStayWithThem(t *testing.T) {
 		"an event": {"get", "events.events.k8s.io", "-o", "yaml"},
 		"a table":  {"get", "td", "-o", "wide"},
 	} {
-		out, err := plane.Kubectl(t.Context(), append(args, "--namespace="+w.ns)...)
+		out, err := plane.Kubectl(w.Context(), append(args, "--namespace="+w.ns)...)
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		told[what] = out
 	}
 	for what, text := range told {
 		if text == "" {
-			t.Errorf("%s is empty", what)
+			w.Errorf("%s is empty", what)
 		}
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, secret) {
-				t.Errorf("%s tells a secret: %s", what, line)
+				w.Errorf("%s tells a secret: %s", what, line)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ type SessionConfig struct {
 	Client  *Client
 	Tiers   [][]string // The torrent's own announce URLs (BEP 12).
 	Extra   []string   // Announce URLs added by the user, each asked whatever the others say.
-	Private bool       // BEP 27: no further tier is asked while one works.
+	Private bool       // BEP 27: no further tier is asked while one works, and no Extra if there are Tiers.
 
 	InfoHash, PeerID [20]byte
 	Port             int
@@ -89,7 +89,7 @@ func Start(cfg SessionConfig) *Session {
 		cancel: cancel, done: make(chan struct{}), poked: make(chan struct{}, 1), counts: make(chan counted),
 		schedule: newSchedule(cfg.Tiers, cfg.Private, binary.BigEndian.Uint64(random[:])),
 	}
-	s.schedule.setExtra(cfg.Extra)
+	s.schedule.setExtra(s.extra(cfg.Extra))
 	s.publish()
 	go s.run(ctx)
 	return s
@@ -132,6 +132,16 @@ func (s *Session) Stop(ctx context.Context) {
 		s.part(ctx, s.schedule.goodbyes())
 		s.flying.Wait()
 	})
+}
+
+// extra returns those trackers added by the user that are asked. The trackers
+// of a private torrent are the only ones that may know of it (BEP 27); one that
+// names none leaves it to the user.
+func (s *Session) extra(urls []string) []string {
+	if s.cfg.Private && len(s.cfg.Tiers) > 0 {
+		return nil
+	}
+	return urls
 }
 
 func (s *Session) poke(wish func(*wishes)) {
@@ -196,7 +206,7 @@ func (s *Session) grant(ctx context.Context, now time.Time) {
 		s.schedule.completed = true
 	}
 	if want.extra != nil {
-		s.part(ctx, s.schedule.setExtra(*want.extra))
+		s.part(ctx, s.schedule.setExtra(s.extra(*want.extra)))
 	}
 	if want.peers && !now.Before(s.deaf) {
 		s.deaf = now.Add(needEvery)
