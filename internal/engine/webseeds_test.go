@@ -52,6 +52,19 @@ func liar(h http.Handler) http.Handler {
 	})
 }
 
+// hangingUp ends the connection after some bytes.
+type hangingUp struct {
+	http.ResponseWriter
+	after int
+}
+
+func (h *hangingUp) Write(p []byte) (int, error) {
+	if h.after -= len(p); h.after < 0 {
+		panic(http.ErrAbortHandler)
+	}
+	return h.ResponseWriter.Write(p)
+}
+
 type flipping struct {
 	http.ResponseWriter
 	done bool
@@ -199,8 +212,29 @@ func (l *lockedBuffer) String() string {
 // Beside a peer that is slow but honest, whatever a web seed does the download
 // completes.
 func TestABadWebSeedHoldsUpNobody(t *testing.T) {
+	says := func(status int, name, value string) func(http.Handler) http.Handler {
+		return func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set(name, value)
+				w.WriteHeader(status)
+				w.Write(make([]byte, 1<<20)) //nolint:errcheck // It may hang up.
+			})
+		}
+	}
 	for name, through := range map[string]func(http.Handler) http.Handler{
-		"lies": liar,
+		"lies":                      liar,
+		"has no such file":          says(404, "X", ""),
+		"has a shorter file":        says(416, "X", ""),
+		"is busy":                   says(503, "Retry-After", "3600"),
+		"wants less":                says(429, "Retry-After", "1"),
+		"sends another range":       says(206, "Content-Range", "bytes 7-1048582/4194304"),
+		"sends a page in its stead": says(200, "Content-Type", "text/html"),
+		"redirects to itself":       says(302, "Location", "/content/data"),
+		"breaks off": func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(&hangingUp{ResponseWriter: w, after: 100_000}, r)
+			})
+		},
 		"dies": func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 		},
@@ -359,4 +393,67 @@ func TestADownloadFromAWebSeedGoesOnWhereItWas(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestWebSeedsHaveAnEnd(t *testing.T) {
+	root := content{"data": 100_000}.write(t, "content")
+	m := create(t, root, 64<<10, "")
+	web := webServer(t, root, func(http.Handler) http.Handler { return http.NotFoundHandler() })
+	e := newTestEngine(t, Config{})
+	for n, want := range map[int]int{maxWebSeeds - 1: maxWebSeeds - 1, maxWebSeeds: maxWebSeeds, maxWebSeeds + 1: maxWebSeeds} {
+		spec := Spec{Metainfo: m, Dir: t.TempDir()}
+		for k := range n {
+			spec.WebSeeds = append(spec.WebSeeds, fmt.Sprintf("%s/%d/", web.URL, k))
+		}
+		tor, err := e.Add(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := await(t, tor, "web seeds", func(p *download.Progress) bool { return len(p.WebSeeds) > 0 })
+		if len(p.WebSeeds) != want {
+			t.Errorf("of %d web seeds %d are used", n, len(p.WebSeeds))
+		}
+		if err := tor.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAWebSeedThatIsNotNamedAnyMoreIsLeft(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 64<<10, "")
+	left := make(chan struct{})
+	web := webServer(t, root, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			close(left)
+		})
+	})
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Metainfo: m, Dir: t.TempDir(), WebSeeds: []string{web.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the web seed", func(p *download.Progress) bool { return p.Peers.Connected == 1 })
+	tor.Update(Update{WebSeeds: []string{webServer(t, root, nil).URL}})
+	<-left
+	await(t, tor, "the download", is(download.StateComplete))
+}
+
+func TestTheWebSeedsOfAMagnetLinkAreUsed(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, 64<<10, "")
+	slow := newTestEngine(t, Config{UploadBytesPerSecond: 1}) // It gives the metadata, and next to nothing else.
+	tor, err := slow.Add(Spec{Metainfo: m, Dir: filepath.Dir(root), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the seed to check its data", is(download.StateSeeding))
+	link := magnetOf(m, slow)
+	link.WebSeeds = []string{webServer(t, root, nil).URL + "/"}
+	dir := t.TempDir()
+	if tor, err = newTestEngine(t, Config{}).Add(Spec{Magnet: link, Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the download", is(download.StateComplete))
+	sameTree(t, root, filepath.Join(dir, "content"))
 }

@@ -88,7 +88,7 @@ func TestAFileThatIsAllThereIsHasTheURLItself(t *testing.T) {
 	if err := os.Rename(filepath.Join(p.dir, "content"), filepath.Join(p.dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	var l log
+	var l journal
 	w := newWorld(t, p)
 	if err := w.get(p.seed(t, p.serve(t, l.through).URL+"/elsewhere?key=1"), p.blocks()); err != nil {
 		t.Fatal(err)

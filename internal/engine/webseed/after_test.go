@@ -16,9 +16,9 @@ func TestAFailingServerIsTriedLessAndLessOften(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000}, file{"b", 100_000})
 	s := p.seed(t, "http://h/")
 	fail := &Error{kind: failed}
-	for k, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600} {
-		if got := s.After(fail); got != want*time.Second {
-			t.Errorf("after failure %d: %v, want %d s", k+1, got, want)
+	for k, want := range []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600} {
+		if got := s.After(fail); got.Seconds() != want {
+			t.Errorf("after failure %d: %v, want %v s", k+1, got, want)
 		}
 	}
 	s.came()
@@ -42,7 +42,7 @@ func TestAFailingServerIsTriedLessAndLessOften(t *testing.T) {
 func TestRetryAfterIsKeptToWithinBounds(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "120": 2 * time.Minute, " 7 ": 7 * time.Second, "-5": 0, "x": 0, "1.5": 0,
+		"": 0, "0": 0, "120": 2 * time.Minute, "7\t": 7 * time.Second, "-5": 0, "x": 0, "1.5": 0,
 		"3599": time.Hour - time.Second, "3600": time.Hour, "3601": time.Hour, "99999999999999999999": 0, "9223372036854775807": time.Hour,
 		now.Add(time.Minute).Format(http.TimeFormat): time.Minute, now.Add(-time.Minute).Format(http.TimeFormat): 0,
 		now.Add(24 * time.Hour).Format(http.TimeFormat): time.Hour,
@@ -57,7 +57,7 @@ func TestRetryAfterIsKeptToWithinBounds(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	s := p.seed(t, web.URL)
-	if got := s.After(newWorld(t, p).fails(s, failed, "503")); got != 77*time.Second {
+	if got := s.After(newWorld(t, p).failure(s, failed, "503")); got != 77*time.Second {
 		t.Errorf("after a busy answer: %v", got)
 	}
 }
@@ -81,7 +81,7 @@ func TestTheNextConnectionDoesWithoutAFileThatIsMissing(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000}, file{"b", 100_000}, file{"c", 200_000})
 	s := p.seed(t, p.serve(t, lacking("/b")).URL)
 	w := newWorld(t, p)
-	if wait := s.After(w.fails(s, missing, "404 Not Found for content/b")); wait != 0 {
+	if wait := s.After(w.failure(s, missing, "404 Not Found for content/b")); wait != 0 {
 		t.Fatalf("after a missing file it waits for %v", wait)
 	}
 	w.said, w.order = nil, nil
@@ -103,7 +103,7 @@ func TestTheNextConnectionDoesWithoutAFileThatIsMissing(t *testing.T) {
 func TestAServerThatHasNothingIsLeftAlone(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000})
 	s := p.seed(t, p.serve(t, lacking("/a")).URL)
-	if wait := s.After(newWorld(t, p).fails(s, missing, "404")); wait != refusedWait {
+	if wait := s.After(newWorld(t, p).failure(s, missing, "404")); wait != refusedWait {
 		t.Errorf("it waits for %v", wait)
 	}
 	if s.has() != nil {
@@ -138,7 +138,8 @@ func TestAConnectionThatIsClosedSaysWhy(t *testing.T) {
 	w := newWorld(t, p)
 	_, stop := w.run(p.seed(t, "http://h/"))
 	var closed *ClosedError
-	if err := stop(); !errors.As(err, &closed) || closed.Reason != "test" {
+	stop()
+	if err := w.ended; !errors.As(err, &closed) || closed.Reason != "test" {
 		t.Errorf("it ended with %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -76,7 +76,7 @@ func TestADeadServerIsToldByItsHost(t *testing.T) {
 	p := newPayload(t, file{"data", 100_000})
 	s := httptest.NewServer(nil)
 	s.Close()
-	e := newWorld(t, p).fails(p.seed(t, s.URL+"/secret/?k=secret"), failed, "connection refused")
+	e := newWorld(t, p).failure(p.seed(t, s.URL+"/secret/?k=secret"), failed, "connection refused")
 	if !strings.Contains(e.Error(), s.URL) || strings.Contains(e.Error(), "secret") {
 		t.Errorf("it says %q", e)
 	}
@@ -124,7 +124,7 @@ func TestABodyThatBreaksOffBeforeTheFirstBlockIsAFailure(t *testing.T) {
 			}
 			continue
 		}
-		if e := w.fails(s, failed, "broke off after"); after > 0 && !strings.Contains(e.Error(), fmt.Sprint(after)) {
+		if e := w.failure(s, failed, "broke off after"); after > 0 && !strings.Contains(e.Error(), fmt.Sprint(after)) {
 			t.Errorf("it says %q", e)
 		}
 	}
@@ -148,13 +148,13 @@ func TestAServerMaySendLessThanItWasAskedFor(t *testing.T) {
 
 func TestRedirectsAreFollowedAndRemembered(t *testing.T) {
 	p := newPayload(t, file{"data", 1 << 20})
-	var away, front log
+	var away, front journal
 	mirror := p.serve(t, away.through)
 	var gone atomic.Bool
 	web := p.serve(t, func(http.Handler) http.Handler {
 		return front.through(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if gone.Load() {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 				return
 			}
 			http.Redirect(w, r, mirror.URL+r.URL.Path, http.StatusFound)
@@ -189,7 +189,7 @@ func TestRedirectsAreFollowedAndRemembered(t *testing.T) {
 
 func TestAUserAndPasswordInAURLAreForItsHostAlone(t *testing.T) {
 	p := newPayload(t, file{"data", 100_000})
-	var l log
+	var l journal
 	mirror := p.serve(t, l.through)
 	web := p.serve(t, answering(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, ok := r.BasicAuth(); !ok || user != "u" || password != "p:w" {
@@ -235,5 +235,35 @@ func TestWhatIsReceivedIsPaidFor(t *testing.T) {
 	}
 	if left := own.Tokens(); left < 43<<10 || left > 45<<10 {
 		t.Errorf("%.0f bytes are left of 300 KiB", left)
+	}
+}
+
+func TestRememberedRedirectsHaveAnEnd(t *testing.T) {
+	var files []file
+	for k := range maxMoved + 1 {
+		files = append(files, file{fmt.Sprintf("f%04d", k), 1})
+	}
+	p := newPayload(t, files...)
+	mirror := p.serve(t, nil)
+	web := p.serve(t, answering(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, mirror.URL+r.URL.Path, http.StatusSeeOther)
+	}))
+	s := p.seed(t, web.URL)
+	if err := newWorld(t, p).get(s, p.blocks()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.moved); n != 1 {
+		t.Errorf("after %d files that were redirected, %d are remembered", maxMoved+1, n)
+	}
+}
+
+func TestWhatAServerSaysIsShownInPart(t *testing.T) {
+	for n, want := range map[int]int{maxText - 1: maxText - 1, maxText: maxText, maxText + 1: maxText} {
+		if got := clean(strings.Repeat("x", n)); len(got) != want {
+			t.Errorf("of %d bytes %d are shown", n, len(got))
+		}
+	}
+	if got := clean("a\x1b[2Jb\n\u202ec\xff"); got != "a?[2Jb??c" {
+		t.Errorf("it is shown as %q", got)
 	}
 }

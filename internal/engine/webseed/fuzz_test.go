@@ -2,10 +2,10 @@ package webseed
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +29,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, whole bool) {
 		transport := Transport(&http.Transport{
-			Dial: func(string, string) (net.Conn, error) { //nolint:staticcheck // No context is needed.
+			Dial: func(string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				go func() {
 					defer theirs.Close()
@@ -62,7 +62,7 @@ func FuzzAnswer(f *testing.F) {
 		w.news.Broadcast()
 		defer w.mu.Unlock()
 		var e *Error
-		if !errors.As(err, &e) || bytes.Contains([]byte(e.Error()), []byte("secret")) {
+		if !errors.As(err, &e) || strings.Contains(e.Error(), "secret") {
 			t.Fatalf("it ended with %v", err)
 		}
 		if len(w.leases) > 0 {
@@ -113,8 +113,8 @@ func FuzzAddress(f *testing.F) {
 			t.Fatal(err)
 		}
 		u := s.address(0)
-		again, err := parse(u.String() + "")
-		if len(u.String()) <= maxURL && (err != nil || again.Host != "h:1" || again.RawQuery != "" || !bytes.HasPrefix([]byte(again.EscapedPath()), []byte("/base"))) {
+		again, err := parse(u.String())
+		if len(u.String()) <= maxURL && (err != nil || again.Host != "h:1" || again.RawQuery != "" || !strings.HasPrefix(again.EscapedPath(), "/base")) {
 			t.Fatalf("%q, %q lead to %s (%v)", name, part, u, err)
 		}
 	})

@@ -23,7 +23,7 @@ func (s *Seed) get(ctx context.Context, span metainfo.Span, whole bool) (*answer
 	a := &answer{}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	a.timer = time.AfterFunc(patience, func() { a.cancel(errSlow) })
-	resp, err := s.find(a.ctx, span, whole)
+	resp, err := s.find(a.ctx, span, whole) //nolint:bodyclose // It is closed with the answer.
 	a.timer.Stop()
 	if err != nil {
 		if a.ctx.Err() != nil {

@@ -29,7 +29,7 @@ func TestASeedSaysThatItHasEverythingAndChokesNobody(t *testing.T) {
 // across pieces are asked for together, file by file.
 func TestNeighboursAreAskedForTogether(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000}, file{"b", 3 << 20}, file{"c", 0}, file{"d", 5})
-	var l log
+	var l journal
 	w := newWorld(t, p)
 	c, stop := w.run(p.seed(t, p.serve(t, l.through).URL))
 	c.Send(p.blocks(0)...)
@@ -160,7 +160,6 @@ func TestHTTPSWithAnOwnCA(t *testing.T) {
 	p := newPayload(t, file{"", 300_000})
 	s := httptest.NewTLSServer(http.FileServer(http.Dir(p.dir)))
 	defer s.Close()
-	s.Config.ErrorLog = nil
 	w := newWorld(t, p)
 	w.fails(p.seed(t, s.URL), failed, "certificate")
 	pool := x509.NewCertPool()
@@ -175,7 +174,7 @@ func TestHTTPSWithAnOwnCA(t *testing.T) {
 
 func TestACancelledBlockIsNotAskedFor(t *testing.T) {
 	p := newPayload(t, file{"", 1 << 20})
-	var l log
+	var l journal
 	first, hold := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
 	web := p.serve(t, func(h http.Handler) http.Handler {
@@ -216,30 +215,35 @@ func TestACancelledBlockIsNotAskedFor(t *testing.T) {
 
 func TestARequestOfWhichNothingIsWantedAnyMoreIsGivenUp(t *testing.T) {
 	p := newPayload(t, file{"", 8 << 20})
-	ended := make(chan struct{})
+	cancelled, ended := make(chan struct{}), make(chan struct{})
 	web := p.serve(t, answering(func(w http.ResponseWriter, r *http.Request) {
-		resp := p.partial(r, nil)
-		w.Header().Set("Content-Range", resp.Header.Get("Content-Range"))
+		w.Header().Set("Content-Range", p.partial(r, nil).Header.Get("Content-Range"))
 		w.WriteHeader(http.StatusPartialContent)
 		w.Write(p.bytes[:20_000]) //nolint:errcheck // As the next one.
+		w.(http.Flusher).Flush()
+		<-cancelled
+		w.Write(p.bytes[20_000:50_000]) //nolint:errcheck // It may hang up.
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		close(ended)
 	}))
 	w := newWorld(t, p)
 	c, stop := w.run(p.seed(t, web.URL))
-	blocks := p.blocks()
+	blocks := p.blocks()[:16] // So few are one request.
 	c.Send(blocks...)
 	if err := w.await(1); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range blocks[1:] {
+	for _, m := range blocks[2:] { // The second has begun.
 		m.ID = wire.Cancel
 		c.Send(m)
 	}
-	// The second block has begun, and comes or not; the connection ends with it.
-	stop()
+	close(cancelled)
 	<-ended
+	if err := w.await(2); err != nil {
+		t.Fatal(err)
+	}
+	stop()
 }
 
 func TestBlocksThatAreNotWantedAreReadPast(t *testing.T) {

@@ -26,7 +26,7 @@ func (p payload) rangeless(t *testing.T, url string) *Seed {
 
 func TestA200ToARangeMeansThatThereAreNone(t *testing.T) {
 	p := newPayload(t, file{"", 200_000})
-	var l log
+	var l journal
 	s := p.seed(t, p.serve(t, func(h http.Handler) http.Handler { return l.through(without(h)) }).URL)
 	w := newWorld(t, p)
 	if err := w.get(s, p.blocks(1)); s.After(err) != 0 || len(l.requests) != 1 {
@@ -54,7 +54,7 @@ func TestA200ToTheRangeOfAWholeFileIsFine(t *testing.T) {
 // between, and what is behind the last wanted byte of one is not read.
 func TestFilesAreReadOnceAndOnlyIfSomethingIsWanted(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000}, file{"b", 3 << 20}, file{"c", 300_000}, file{"d", 1 << 20})
-	var l log
+	var l journal
 	s := p.rangeless(t, p.serve(t, func(h http.Handler) http.Handler { return l.through(without(h)) }).URL)
 	w := newWorld(t, p)
 	wanted := map[int64]bool{1 << 14: true, 40 << 14: true, 100 << 14: true, 101 << 14: true, 230 << 14: true}
@@ -83,7 +83,7 @@ func (p payload) piecesOf(blocks ...int) int {
 
 func TestFilesThatAreMissingAreDoneWithout(t *testing.T) {
 	p := newPayload(t, file{"a", 100_000}, file{"b", 3 << 20}, file{"c", 300_000}, file{"d", 1 << 20})
-	var l log
+	var l journal
 	s := p.rangeless(t, p.serve(t, func(h http.Handler) http.Handler { return l.through(without(lacking("/b", "/d")(h))) }).URL)
 	w := newWorld(t, p)
 	w.fails(s, passed, "knows no ranges")
@@ -106,11 +106,11 @@ func TestFilesThatAreMissingAreDoneWithout(t *testing.T) {
 
 func TestAWholeFileThatBreaksOffIsNotReadAgainAtOnce(t *testing.T) {
 	p := newPayload(t, file{"a", 1 << 20})
-	var l log
+	var l journal
 	s := p.rangeless(t, p.serve(t, func(h http.Handler) http.Handler { return l.through(without(breaking(500_000)(h))) }).URL)
 	w := newWorld(t, p)
 	for k := range 3 {
-		if wait, least := s.After(w.fails(s, failed, "broke off after 500000 of 1048576 bytes")), firstWait<<k; wait < least {
+		if wait, least := s.After(w.failure(s, failed, "broke off after 500000 of 1048576 bytes")), firstWait<<k; wait < least {
 			t.Errorf("it is read again after %v", wait)
 		}
 	}
@@ -124,7 +124,7 @@ func TestAPassIsNotFollowedByAnotherAtOnce(t *testing.T) {
 	s := p.rangeless(t, p.serve(t, without).URL)
 	w := newWorld(t, p)
 	w.refuse = true // Memory is short, for example.
-	if wait := s.After(w.fails(s, passed, "no ranges")); wait < passWait {
+	if wait := s.After(w.failure(s, passed, "no ranges")); wait < passWait {
 		t.Errorf("it is read again after %v", wait)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,10 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // What net/http says of servers that misbehave.
+	goleak.VerifyTestMain(m)
+}
 
 // payload is a torrent called "content" and its bytes.
 type payload struct {
@@ -75,7 +79,7 @@ func open(t testing.TB, root string) payload {
 // serve starts a server of the payload, as through changes it.
 func (p payload) serve(t testing.TB, through func(honest http.Handler) http.Handler) *httptest.Server {
 	t.Helper()
-	h := http.Handler(http.FileServer(http.Dir(p.dir)))
+	h := http.FileServer(http.Dir(p.dir))
 	if through != nil {
 		h = through(h)
 	}
@@ -218,7 +222,7 @@ func (w *world) await(blocks int) error {
 
 // run runs a connection until the returned function is called, which waits for
 // its end.
-func (w *world) run(s *Seed) (c *Conn, stop func() error) {
+func (w *world) run(s *Seed) (c *Conn, stop func()) {
 	c = s.Connect(w)
 	done := make(chan struct{})
 	go func() {
@@ -232,10 +236,9 @@ func (w *world) run(s *Seed) (c *Conn, stop func() error) {
 		}
 		w.news.Broadcast()
 	}()
-	return c, func() error {
+	return c, func() {
 		c.Close("test")
 		<-done
-		return w.ended
 	}
 }
 
@@ -248,19 +251,25 @@ func (w *world) get(s *Seed, blocks []wire.Message) error {
 	c, stop := w.run(s)
 	c.Send(blocks...)
 	err := w.await(want)
-	end := stop()
+	stop()
 	if err == nil {
 		var closed *ClosedError
-		if !errors.As(end, &closed) || closed.Reason != "test" {
-			w.t.Errorf("it ended with %v", end)
+		if end := w.ended; !errors.As(end, &closed) || closed.Reason != "test" {
+			w.t.Errorf("it ended with %v", w.ended)
 		}
 	}
 	return err
 }
 
-// fails expects a connection that is asked for all blocks to end with an error of
-// a kind that says something.
-func (w *world) fails(s *Seed, k kind, says string) *Error {
+// fails expects what failure does.
+func (w *world) fails(s *Seed, k kind, says string) {
+	w.t.Helper()
+	_ = w.failure(s, k, says) // It was looked at there.
+}
+
+// failure expects a connection that is asked for all blocks to end with an error
+// of a kind that says something.
+func (w *world) failure(s *Seed, k kind, says string) *Error {
 	w.t.Helper()
 	err := w.get(s, w.p.blocks())
 	var e *Error
@@ -270,13 +279,13 @@ func (w *world) fails(s *Seed, k kind, says string) *Error {
 	return e
 }
 
-// log keeps the requests that a server gets.
-type log struct {
+// journal keeps the requests that a server gets.
+type journal struct {
 	mu       sync.Mutex
 	requests []*http.Request
 }
 
-func (l *log) through(h http.Handler) http.Handler {
+func (l *journal) through(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		l.requests = append(l.requests, r.Clone(r.Context()))
@@ -286,7 +295,7 @@ func (l *log) through(h http.Handler) http.Handler {
 }
 
 // ranges returns the paths and ranges that were asked for.
-func (l *log) ranges() (all []string) {
+func (l *journal) ranges() (all []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.requests {
