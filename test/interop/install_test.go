@@ -14,7 +14,7 @@ import (
 )
 
 // packages are the clients, as Debian and Ubuntu call them.
-var packages = []string{"transmission-daemon", "transmission-cli", "aria2", "opentracker", "python3-libtorrent"}
+var packages = []string{"transmission-daemon", "transmission-cli", "aria2", "opentracker", "python3-libtorrent", "nginx-light"}
 
 // programs must each succeed if the clients are there.
 var programs = [][]string{
@@ -23,6 +23,7 @@ var programs = [][]string{
 	{"transmission-show", "--version"},
 	{"aria2c", "--version"},
 	{"which", "opentracker"},
+	{"nginx", "-v"},
 	{python, "-c", "import libtorrent"},
 }
 

@@ -27,10 +27,12 @@ var write = flag.Bool("write", false, "write "+document)
 // versions tell how each program is asked for its version; nil for one that
 // does not tell.
 var versions = map[string][]string{
-	transmission.name:     {"transmission-daemon", "--version"},
-	aria2.name:            {"aria2c", "--version"},
-	libtorrentClient.name: {python, "-c", "import libtorrent; print(libtorrent.__version__)"},
-	"opentracker":         nil,
+	transmission.name:      {"transmission-daemon", "--version"},
+	aria2.name:             {"aria2c", "--version"},
+	libtorrentClient.name:  {python, "-c", "import libtorrent; print(libtorrent.__version__)"},
+	"opentracker":          nil,
+	"nginx":                {"nginx", "-v"},
+	"Python's http.server": {python, "--version"},
 }
 
 // The outcomes of a case, the worst last. Anything in between is why another
