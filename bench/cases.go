@@ -154,6 +154,7 @@ var cases = []*study{
 		},
 		bars: []bar{onTheLimit("torrents down"), onTheLimit("torrents up"), onTheLimit("engine down"), onTheLimit("engine up")},
 	},
+	webSeed,
 	{name: "pick", title: "What a pick costs", own: picks},
 }
 

@@ -11,7 +11,7 @@ import (
 
 // lightCommands are the light peers, each as a process of its own.
 func lightCommands() []*cobra.Command {
-	return []*cobra.Command{seederCommand(), leecherCommand(), crowdCommand(), floorCommand(), hashCommand(), engineCommand()}
+	return []*cobra.Command{seederCommand(), leecherCommand(), crowdCommand(), floorCommand(), hashCommand(), engineCommand(), webCommand()}
 }
 
 // peerAddress is a flag that holds an IP address.
