@@ -57,7 +57,7 @@ func TestRetryAfterIsKeptToWithinBounds(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	s := p.seed(t, web.URL)
-	if got := s.After(newWorld(t, p).failure(s, failed, "503")); got != 77*time.Second {
+	if got := s.After(newWorld(t, p).failure(s, busy, "503")); got != 77*time.Second {
 		t.Errorf("after a busy answer: %v", got)
 	}
 }

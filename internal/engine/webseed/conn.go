@@ -67,8 +67,7 @@ func (c *Conn) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.end(&Error{text: "stopped", kind: closed, err: context.Cause(ctx)}) })
 	defer stop()
 	defer c.cancel()
-	_, whole := c.seed.known()
-	if whole {
+	if c.seed.knowsNone() {
 		c.say(wire.Message{ID: wire.HaveNone}, wire.Message{ID: wire.Unchoke})
 		c.end(c.seed.broken(c.readWhole()))
 		return c.ended

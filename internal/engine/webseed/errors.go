@@ -25,6 +25,7 @@ type kind uint8
 
 const (
 	failed    kind = iota // It is tried again later.
+	busy                  // The server has too much to do, perhaps with us.
 	missing               // The server does not have the file, or another one.
 	rangeless             // The server does not know ranges.
 	passed                // All files of a server without ranges were read.
@@ -60,6 +61,9 @@ func (s *Seed) refused(file int, resp *http.Response) *Error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
 		e.least = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+			e.kind = busy
+		}
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		e.text += ": its file is shorter"
 		e.kind, e.file, e.least = missing, file, refusedWait

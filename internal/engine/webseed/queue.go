@@ -16,11 +16,11 @@ type job struct {
 
 // take waits for requests and takes a run of them. It returns nil when the
 // connection has ended. As long as the server has not shown that it knows ranges
-// there is one job at a time.
+// there is one job at a time, and never more than it takes.
 func (c *Conn) take() *job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.ended == nil && (len(c.queue) == 0 || len(c.jobs) > 0 && !c.isProven()) {
+	for c.ended == nil && !c.ready() {
 		c.news.Wait()
 	}
 	if c.ended != nil {
@@ -35,9 +35,10 @@ func (c *Conn) take() *job {
 	return j
 }
 
-func (c *Conn) isProven() bool {
-	proven, _ := c.seed.known()
-	return proven
+// ready says whether a job can begin. It holds c.mu.
+func (c *Conn) ready() bool {
+	room, _ := c.seed.room()
+	return len(c.queue) > 0 && len(c.jobs) < room
 }
 
 // run returns a copy of the blocks at the head of the queue that follow each
@@ -48,7 +49,8 @@ func (c *Conn) run() []wire.Message {
 	for _, m := range c.queue {
 		waiting += int64(m.Length)
 	}
-	share := min(max(waiting/int64(connections-len(c.jobs)), minRange), maxRange)
+	_, room := c.seed.room()
+	share := min(max(waiting/int64(max(1, room-len(c.jobs))), minRange), maxRange)
 	n, next, size := 0, c.seed.offset(c.queue[0]), int64(0)
 	for n < len(c.queue) && c.seed.offset(c.queue[n]) == next && (n == 0 || size+int64(c.queue[n].Length) <= share) {
 		next += int64(c.queue[n].Length)

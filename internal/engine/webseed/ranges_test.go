@@ -265,3 +265,46 @@ func TestMoreRequestsThanAreAllowedEndTheConnection(t *testing.T) {
 		}
 	}
 }
+
+// A server that refuses what comes beside another request is asked for less at
+// once, down to one thing after the other.
+func TestAServerThatTakesFewRequestsAtOnceGetsFew(t *testing.T) {
+	p := newPayload(t, file{"", 4 << 20})
+	start := func(atOnce int, hold bool) *Seed {
+		var running atomic.Int64
+		crowded := make(chan struct{}, connections)
+		web := p.serve(t, func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer running.Add(-1)
+				if running.Add(1) > 1 {
+					w.WriteHeader(http.StatusTooManyRequests)
+					crowded <- struct{}{}
+					return
+				}
+				if hold {
+					select {
+					case <-crowded:
+					case <-r.Context().Done():
+					}
+				}
+				h.ServeHTTP(w, r)
+			})
+		})
+		s := p.seed(t, web.URL)
+		s.proven, s.atOnce = true, atOnce
+		return s
+	}
+	for atOnce, want := range map[int]int{4: 2, 3: 1, 2: 1} {
+		s := start(atOnce, true)
+		if s.After(newWorld(t, p).failure(s, busy, "429")); s.atOnce != want {
+			t.Errorf("after %d things at once it is asked for %d, want %d", atOnce, s.atOnce, want)
+		}
+	}
+	s := start(1, false)
+	if err := newWorld(t, p).get(s, p.blocks()); err != nil {
+		t.Error(err)
+	}
+	if s.After(&Error{kind: busy}); s.atOnce != 1 {
+		t.Errorf("in the end it is asked for %d things at once", s.atOnce)
+	}
+}

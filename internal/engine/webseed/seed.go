@@ -41,6 +41,7 @@ type Seed struct {
 
 	mu     sync.Mutex
 	proven bool             // The server has answered with a range.
+	atOnce int              // How many requests it takes at once, as far as is known.
 	whole  bool             // The server knows no ranges.
 	gaps   map[int]bool     // Files that it does not have,
 	gap    *Error           // and what it said of the last of them.
@@ -57,7 +58,7 @@ func New(cfg Config) (*Seed, error) {
 	}
 	return &Seed{
 		base: base, host: hostOf(base), info: cfg.Info, client: cfg.Transport, header: cfg.Header, down: cfg.Down,
-		gaps: map[int]bool{}, moved: map[int]*url.URL{},
+		atOnce: connections, gaps: map[int]bool{}, moved: map[int]*url.URL{},
 	}, nil
 }
 
@@ -94,6 +95,8 @@ func (s *Seed) After(err error) time.Duration {
 	case outdated:
 		clear(s.gaps)
 		return 0
+	case busy:
+		s.atOnce = max(1, s.atOnce/2) // It may be that it takes fewer.
 	case missing:
 		s.gaps[e.file], s.gap = true, e
 		if s.lost++; s.lost < maxLost && s.available().Count() > 0 {
@@ -116,12 +119,22 @@ func (s *Seed) came() {
 	}
 }
 
-// known returns how the server is to be used: whether it has shown that it knows
-// ranges, and whether it has shown that it does not.
-func (s *Seed) known() (proven, whole bool) {
+// room returns how many requests may run at once: now, and when it is known that
+// there are ranges.
+func (s *Seed) room() (now, then int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.proven, s.whole
+	if !s.proven {
+		return 1, s.atOnce
+	}
+	return s.atOnce, s.atOnce
+}
+
+// knowsNone says whether the server has shown that it knows no ranges.
+func (s *Seed) knowsNone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.whole
 }
 
 // has returns the pieces that the server is believed to have, nil for all.
