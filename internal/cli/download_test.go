@@ -274,7 +274,7 @@ func TestAWebSeedIsEnoughAndIsShown(t *testing.T) {
 			t.Error(err)
 		}
 		for _, c := range p.Connections {
-			seen = seen || c.WebSeed && c.Client == web.URL
+			seen = seen || c.Source == "webseed" && c.Client == web.URL
 		}
 		if strings.Contains(line, "passkey") {
 			t.Errorf("a secret is told: %s", line)

@@ -20,9 +20,8 @@ import (
 // PeerInfo is what a person may want to know of one connected peer.
 type PeerInfo struct {
 	Addr       netip.AddrPort `json:"addr"`
-	Source     string         `json:"source,omitempty"` // Who told us of it: tracker, user, pex, or incoming if it called us.
+	Source     string         `json:"source,omitempty"` // Who told us of it: tracker, user, pex; incoming if it called us; webseed of a web seed.
 	Client     string         `json:"client"`           // As it says (BEP 10), or else its peer ID (BEP 20); of a web seed, scheme and host.
-	WebSeed    bool           `json:"webSeed,omitempty"`
 	Incoming   bool           `json:"incoming"`
 	Seed       bool           `json:"seed"`       // It has every piece.
 	UploadOnly bool           `json:"uploadOnly"` // It wants nothing, or nothing more (BEP 21).
@@ -285,7 +284,7 @@ func (s *session) peerInfos(now time.Time) []PeerInfo {
 	infos := make([]PeerInfo, len(stats))
 	for i, p := range stats {
 		infos[i] = PeerInfo{
-			Addr: p.Addr, Source: source(&p), Client: s.clientName(&p), WebSeed: p.WebSeed,
+			Addr: p.Addr, Source: source(&p), Client: s.clientName(&p),
 			Incoming: p.Incoming, Seed: p.Complete, UploadOnly: p.UploadOnly,
 			DownloadBytesPerSecond: p.DownloadRate, UploadBytesPerSecond: p.UploadRate,
 			AmChoking: !p.Unchoked, AmInterested: p.Interesting,
@@ -295,10 +294,10 @@ func (s *session) peerInfos(now time.Time) []PeerInfo {
 	return infos
 }
 
-// source says who told us of a peer; of web seeds the torrent or a person did.
+// source says who told us of a peer, or that it is a web seed.
 func source(p *swarm.PeerStats) string {
 	if p.WebSeed {
-		return ""
+		return "webseed"
 	}
 	return p.Source.String()
 }

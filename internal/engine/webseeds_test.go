@@ -335,7 +335,7 @@ func TestAWebSeedIsShownAmongThePeers(t *testing.T) {
 	}
 	<-asked
 	await(t, tor, "a peer", func(p *download.Progress) bool { return p.Peers.Connected == 1 })
-	if peers := tor.Peers(); len(peers) != 1 || peers[0].Client != web.URL || !peers[0].WebSeed || !peers[0].Seed {
+	if peers := tor.Peers(); len(peers) != 1 || peers[0].Client != web.URL || peers[0].Source != "webseed" || !peers[0].Seed {
 		t.Errorf("peers %+v", peers)
 	}
 	close(hold)
