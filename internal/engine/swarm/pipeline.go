@@ -42,7 +42,7 @@ func (q *pipeline) told(n int) {
 // webPipeline is for a web server, which is asked for many blocks by each of a few
 // requests, and never has too many.
 func webPipeline() pipeline {
-	return pipeline{depth: webStart, limit: webDepth, slow: true}
+	return pipeline{depth: webStart, limit: webDepth, most: webDepth, slow: true}
 }
 
 // restart begins a round: the peer had nothing to do before.
