@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -63,6 +64,15 @@ type snapshot struct {
 	Peers         struct {
 		Connected int `json:"connected"`
 	} `json:"peers"`
+	Connections []connection `json:"connections"`
+}
+
+// connection is a peer in a snapshot.
+type connection struct {
+	Addr     netip.AddrPort `json:"addr"`
+	Source   string         `json:"source"`
+	Client   string         `json:"client"`
+	Incoming bool           `json:"incoming"`
 }
 
 // progress returns all snapshots that a torrent-operator has written so far.
