@@ -110,16 +110,19 @@ func TestWrongBytesAreFound(t *testing.T) {
 
 func TestSeedWantsAWholePayload(t *testing.T) {
 	c := create(t, map[string]int{"a": 20_000, "b": 20_000}, metainfo.CreateOptions{})
-	for what, spoil := range map[string]func(path string) error{
-		"it has 19999 bytes of 20000": func(path string) error { return os.Truncate(path, 19_999) },
-		"no such file":                os.Remove,
+	for _, spoilt := range []struct {
+		what string
+		how  func(path string) error
+	}{
+		{"it has 19999 bytes of 20000", func(path string) error { return os.Truncate(path, 19_999) }},
+		{"no such file", os.Remove},
 	} {
-		if err := spoil(filepath.Join(c.dir, "payload", "b")); err != nil {
+		if err := spoilt.how(filepath.Join(c.dir, "payload", "b")); err != nil {
 			t.Fatal(err)
 		}
 		err := Seed(t.Context(), SeedConfig{Torrent: c.file, Dir: c.dir, Out: &record{}})
-		if err == nil || !strings.Contains(err.Error(), what) {
-			t.Errorf("%v instead of %q", err, what)
+		if err == nil || !strings.Contains(err.Error(), spoilt.what) {
+			t.Errorf("%v instead of %q", err, spoilt.what)
 		}
 	}
 }

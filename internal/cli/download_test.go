@@ -288,17 +288,20 @@ func TestAWebSeedIsEnoughAndIsShown(t *testing.T) {
 }
 
 func TestHeadersAndCertificatesGoToTheTrackerThatTheyAreFor(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	told := make(chan string, 10)
 	tracker := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		told <- r.Header.Get("Authorization") + "|" + r.Header.Get("X-Other")
 		_, _ = io.WriteString(w, "d8:intervali1800e5:peers0:e")
+		stop()
 	}))
 	defer tracker.Close()
 	d := newDataset(t, 100_000, "--tracker", tracker.URL+"/announce")
 	folder := t.TempDir()
 	write(t, folder, "headers", []byte("authorization:  Bearer s3cret \nX-Other: x\n"))
 	write(t, folder, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tracker.Certificate().Raw}))
-	run(t, "download", d.file, "--output", d.folder, "--port", freePort(t),
+	runWith(ctx, t, nil, "download", d.file, "--output", d.folder, "--seed", "--port", freePort(t),
 		"--headers", tracker.URL+"="+filepath.Join(folder, "headers"), "--ca-bundle", tracker.URL+"="+filepath.Join(folder, "ca.pem")).expectSuccess(t)
 	if got := <-told; got != "Bearer s3cret|x" {
 		t.Errorf("the tracker got %q", got)

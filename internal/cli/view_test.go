@@ -189,3 +189,10 @@ func TestEachFailureHasItsExitCode(t *testing.T) {
 		t.Errorf("a complete download that stops seeding: %v", err)
 	}
 }
+
+func TestALinkWithoutItsMetadataSaysWhoIsAsked(t *testing.T) {
+	p := &download.Progress{State: download.StateResolving, Peers: download.Peers{Connected: 3}}
+	if got := transfer(p).State; got != "Asking peers what the torrent is: 3 connected" {
+		t.Errorf("it says %q", got)
+	}
+}
