@@ -26,9 +26,6 @@ func parse(raw string) (*url.URL, error) {
 // hostOf returns the part of a URL that may be shown.
 func hostOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// sameHost says whether what was given for one URL may be sent to the other.
-func sameHost(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
-
 // address returns where a file is (BEP 19, "Metadata Extension" and "Multi-File
 // Torrents"). The URL of a torrent of one file is the file's own, unless it ends
 // in a slash; any other is that of a folder in which the torrent's name is.

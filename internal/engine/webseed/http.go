@@ -3,7 +3,6 @@ package webseed
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -101,24 +100,17 @@ func resolve(from *url.URL, location string) string {
 	return from.ResolveReference(to).String()
 }
 
-// request makes one request. What was given for the server is for it alone: its
-// headers, and the user and password of its URL.
+// request makes one request. The user and password of the seed's URL are for its
+// server alone.
 func (s *Seed) request(ctx context.Context, u *url.URL, span metainfo.Span, whole bool) *http.Request {
-	header := http.Header{}
-	if sameHost(u, s.base) {
-		maps.Copy(header, s.header)
-	}
-	if header.Get("User-Agent") == "" {
-		header.Set("User-Agent", userAgent)
-	}
-	header.Set("Accept-Encoding", "identity")
+	header := http.Header{"User-Agent": {userAgent}, "Accept-Encoding": {"identity"}}
 	if !whole {
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", span.Offset, span.Offset+span.Length-1))
 	}
 	req := &http.Request{
 		Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}
-	if user := u.User; user != nil && header.Get("Authorization") == "" {
+	if user := u.User; user != nil {
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}

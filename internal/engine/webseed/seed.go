@@ -14,15 +14,13 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
-// Config describes a web seed. All fields but Header and Down are needed.
+// Config describes a web seed. All fields but Down are needed.
 type Config struct {
 	URL  string
 	Info *metainfo.Info
 	// Transport carries requests out; redirects are followed here. It should
 	// be of [Transport]'s making.
 	Transport http.RoundTripper
-	// Header is sent with each request to the server of URL, and to no other.
-	Header http.Header
 	// Down limits what is received, in bytes; all of it must agree. It may be
 	// shared and changed at any time; a limiter's burst should be at least
 	// the 16 KiB of a block.
@@ -36,7 +34,6 @@ type Seed struct {
 	host   string
 	info   *metainfo.Info
 	client http.RoundTripper
-	header http.Header
 	down   []*rate.Limiter
 
 	mu     sync.Mutex
@@ -57,7 +54,7 @@ func New(cfg Config) (*Seed, error) {
 		return nil, fmt.Errorf("the URL of a web seed %w", err)
 	}
 	return &Seed{
-		base: base, host: hostOf(base), info: cfg.Info, client: cfg.Transport, header: cfg.Header, down: cfg.Down,
+		base: base, host: hostOf(base), info: cfg.Info, client: cfg.Transport, down: cfg.Down,
 		atOnce: connections, gaps: map[int]bool{}, moved: map[int]*url.URL{},
 	}, nil
 }
