@@ -25,7 +25,7 @@ func TestSeedToAllClientsAtOnce(t *testing.T) {
 	for i, other := range others { // The ones that have to be dialed come first in this list.
 		if !other.dialed && seed == nil {
 			// Slow enough that no client is done before the others begin.
-			seed = startDownload(t, "torrent-operator", torrent, from, "--seed", "--limit-up", "6MiB")
+			seed = startDownload(t, "torrent-operator", torrent, from, "--seed", "--limit-up", "1MiB")
 			tracker.awaitSeeds(ctx, t, seed)
 		}
 		dirs[i] = t.TempDir()
