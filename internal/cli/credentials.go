@@ -46,7 +46,7 @@ func credentials(headers, bundles []string) ([]download.Credential, error) {
 		c.CABundle = b
 		given[c.Origin] = c
 	}
-	return slices.Collect(maps.Values(given)), nil
+	return slices.SortedFunc(maps.Values(given), func(a, b download.Credential) int { return strings.Compare(a.Origin, b.Origin) }), nil
 }
 
 // credential takes a flag's value apart and reads its file. It returns what is

@@ -34,7 +34,7 @@ func NewKeyring(base *HTTP, given []download.Credential) *Keyring {
 }
 
 // Set replaces all that was given. Of several credentials for one origin the
-// first counts. Requests to an origin whose certificates are none fail.
+// first headers count, and the first certificates. Requests to an origin whose certificates are none fail.
 func (k *Keyring) Set(given []download.Credential) {
 	keys := make(map[string]key, len(given))
 	for _, c := range given {
@@ -43,11 +43,11 @@ func (k *Keyring) Set(given []download.Credential) {
 			continue // It is no request's origin.
 		}
 		at := origin(u)
-		if _, ok := keys[at]; ok {
-			continue
+		next := keys[at]
+		if next.headers == nil {
+			next.headers = c.Headers
 		}
-		next := key{headers: c.Headers}
-		if c.CABundle != nil {
+		if c.CABundle != nil && next.own == nil && next.err == nil {
 			if next.own, next.err = k.base.WithRoots(c.CABundle); next.err != nil {
 				next.err = fmt.Errorf("%w for %s", next.err, at)
 			}

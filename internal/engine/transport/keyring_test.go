@@ -73,6 +73,24 @@ func bundle(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
+// Two spellings of an origin are one origin: what is given with one of them
+// does not take away what is given with the other.
+func TestHeadersAndCertificatesMayBeGivenApart(t *testing.T) {
+	clearProxies(t)
+	s := echo(t, httptest.NewTLSServer, "")
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "https://"), ":")
+	headers := withKey("https://EXAMPLE.com:"+port, "k")
+	certificates := download.Credential{Origin: "https://example.com:" + port, CABundle: bundle(s)}
+	for _, given := range [][]download.Credential{{headers, certificates}, {certificates, headers}} {
+		k := NewKeyring(newTestHTTP(t, nil), given)
+		found := (*k.keys.Load())["https://example.com:"+port]
+		if found.headers["x-key"] != "k" || found.own == nil {
+			t.Errorf("%+v", found)
+		}
+		k.CloseIdleConnections()
+	}
+}
+
 func TestCertificatesHoldForTheirOriginAlone(t *testing.T) {
 	clearProxies(t)
 	one := echo(t, httptest.NewTLSServer, "")
