@@ -248,16 +248,8 @@ func Erase(dir, path string, m *metainfo.Metainfo) error {
 }
 
 // EraseMagnet is [Erase] for a torrent that was known by its info hash. What
-// its files are is read from what the download has kept of it; where nothing
-// was kept, nothing was made.
+// its files are is read from what the download has kept of it. Where there is a
+// journal and that can't be read, nothing is removed and the error says so.
 func EraseMagnet(dir, path string, hash metainfo.Hash) error {
-	info := disk.ReadInfo(dir, path, hash)
-	if info == nil {
-		return nil
-	}
-	m, err := metainfo.FromInfo(info)
-	if err != nil {
-		return err
-	}
-	return Erase(dir, path, m)
+	return disk.Erase(dir, path, nil, hash)
 }

@@ -18,6 +18,10 @@ import (
 // known to be the torrent's, so nothing is removed. What is gone already is no
 // error, so an Erase that was interrupted can be repeated. It returns
 // [ErrLocked] if somebody has the torrent open.
+//
+// Without info, as of a torrent that is known by its hash alone, it takes what
+// was kept ([Spec].KeepInfo). If that can't be read and a journal is there, so
+// files may be too, it removes nothing and returns [ErrNoInfo].
 func Erase(dir, below string, info *metainfo.Info, hash metainfo.Hash) error {
 	fsys, err := openRoot(dir, below, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -35,6 +39,14 @@ func Erase(dir, below string, info *metainfo.Info, hash metainfo.Hash) error {
 		return err
 	}
 	defer lock.Close()
+	if info == nil {
+		if info, err = keptInfo(fsys, hash); err != nil {
+			return err
+		}
+	}
+	if info == nil {
+		return removeState(fsys, folder)
+	}
 	return erase(fsys, folder, info, hash)
 }
 
@@ -99,7 +111,7 @@ func eraseFiles(fsys FS, info *metainfo.Info, ours func(file int) bool) (errs []
 
 // removeState removes the journal, what is beside it, and their folders.
 func removeState(fsys FS, folder string) error {
-	for _, name := range []string{partsName, "/journal", "/journal.new", infoName, infoName + ".new", "/lock"} {
+	for _, name := range []string{partsName, journalName, journalName + ".new", infoName, infoName + ".new", "/lock"} {
 		if err := fsys.Remove(folder + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault("remove", folder+name, err)
 		}

@@ -36,6 +36,10 @@ var (
 	ErrIncomplete = errors.New("the piece is not complete")
 )
 
+// ErrNoInfo is returned by [Erase] for a torrent that is known by its hash
+// alone, if what its files are can't be read.
+var ErrNoInfo = errors.New("remove its files and that folder by hand, or download it there once more and erase it then")
+
 // errAbsent says that bytes can't be read because their file is missing or
 // too short to hold them.
 var errAbsent = errors.New("the file is missing or too short")

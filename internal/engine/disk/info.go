@@ -3,6 +3,7 @@ package disk
 import (
 	"crypto/sha1"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -45,6 +46,24 @@ func readInfo(fsys FS, hash metainfo.Hash) []byte {
 		return nil
 	}
 	return b
+}
+
+// keptInfo returns what an earlier [Disk.Open] has kept, for [Erase]: nil if that
+// is nothing and there is no journal either, so no file was made.
+func keptInfo(fsys FS, hash metainfo.Hash) (*metainfo.Info, error) {
+	folder := folderOf(hash)
+	b := readInfo(fsys, hash)
+	if b == nil {
+		if _, err := fsys.Lstat(folder + journalName); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("can't tell which files are those of torrent %v, because %q is missing, damaged or can't be read: %w", hash, folder+infoName, ErrNoInfo)
+	}
+	m, err := metainfo.FromInfo(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", folder+infoName, err)
+	}
+	return m.Info, nil
 }
 
 // keepInfo keeps an info dictionary for the next start, if it is not there

@@ -102,7 +102,10 @@ type journal struct {
 	changed bool // Something is not in it, or was appended since it was read or replaced.
 }
 
-func (j *journal) name() string { return j.folder + "/journal" }
+// journalName is the name of the journal within the torrent's state.
+const journalName = "/journal"
+
+func (j *journal) name() string { return j.folder + journalName }
 
 // append adds records. They survive the end of the process at once and a
 // power cut after sync. If it fails nothing was added.
@@ -133,7 +136,7 @@ func (j *journal) replace(c *claims) error {
 	crc = seal(records, crc)
 	b = append(b, records...)
 
-	temp := j.folder + "/journal.new"
+	temp := j.name() + ".new"
 	f, err := j.fs.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fault("create", temp, err)

@@ -51,9 +51,10 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 		folders: map[string]bool{},
 	}
 	s.choose(spec.Selected)
-	err = s.resume(ctx, spec, progress)
+	// First the info dictionary: nothing else tells [Erase] which files are ours.
+	err = keepInfo(fsys, spec.InfoHash, spec.KeepInfo)
 	if err == nil {
-		err = keepInfo(fsys, spec.InfoHash, spec.KeepInfo)
+		err = s.resume(ctx, spec, progress)
 	}
 	if err != nil {
 		s.undo()
@@ -70,9 +71,9 @@ func (s *Store) undo() {
 	s.disk.files.drop(s)
 	if s.journal != nil {
 		s.journal.close()
-		if _, err := s.fs.Lstat(s.journal.name()); errors.Is(err, fs.ErrNotExist) {
-			_ = removeState(s.fs, s.folder) // The error that led here is the one to tell.
-		}
+	}
+	if _, err := s.fs.Lstat(s.folder + journalName); errors.Is(err, fs.ErrNotExist) {
+		_ = removeState(s.fs, s.folder) // The error that led here is the one to tell.
 	}
 	s.lock.Close()
 	s.fs.Close()
@@ -136,10 +137,18 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 	if err := s.checkSpace(v); err != nil {
 		return err
 	}
-	if err := s.prepare(spec, v); err != nil || len(n.files) == 0 {
+	if err := s.prepare(spec, v); err != nil {
 		return err
 	}
-	return s.settleIn(n)
+	if len(n.files) > 0 {
+		if err := s.settleIn(n); err != nil {
+			return err
+		}
+	}
+	if s.placed.IsFull() && s.exists.Has(s.partsFile()) { // An earlier run may have been killed before it did this.
+		return s.dropParts()
+	}
+	return nil
 }
 
 // trust takes in what the journal says as far as the files agree, and returns

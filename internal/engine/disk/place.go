@@ -118,13 +118,7 @@ func (s *Store) settleIn(n *newcomers) error {
 			s.fresh = append(s.fresh, uint32(p))
 		}
 	}
-	if err := s.journal.replace(s.claims()); err != nil {
-		return err
-	}
-	if s.placed.IsFull() {
-		return s.dropParts()
-	}
-	return nil
+	return s.journal.replace(s.claims())
 }
 
 // move copies the bytes of a verified piece that belong to newcomers from the

@@ -168,6 +168,44 @@ func TestFilesSelectedLaterGetTheirBytes(t *testing.T) {
 	s.onDisk(t, m)
 }
 
+// A run may be killed after the journal says that every file has its place, and
+// before the parts file is removed.
+func TestPartsFileThatAKilledRunHasLeftIsRemoved(t *testing.T) {
+	s := mixed(t, 1)
+	m := newMemFS()
+	d := volume(m, 64)
+	c := mustOpenSome(t, d, s, "sub/c.bin")
+	c.fetchAll(t)
+	c.mustClose(t)
+	parts := folderOf(s.InfoHash) + partsName
+	m.fault = func(op, name string) error {
+		if op == "remove" && name == parts {
+			return errPower
+		}
+		return nil
+	}
+	if _, err := openSome(d, "", s, ""); !errors.Is(err, errPower) {
+		t.Fatalf("got %v", err)
+	}
+	d.Close()
+	m = m.afterKill()
+	if m.names[parts] == nil {
+		t.Fatal("there is no parts file to be left")
+	}
+	d = volume(m, 64)
+	defer d.Close()
+	c = mustOpen(t, d, s)
+	if m.names[parts] != nil {
+		t.Error("the parts file is of no use any more and still there")
+	}
+	if !equal(c.Have(), pieces(5, 2, 3)) {
+		t.Errorf("found %x", c.Have().Bytes())
+	}
+	c.fetchAll(t)
+	c.mustClose(t)
+	s.onDisk(t, m)
+}
+
 func TestFilesNotSelectedAnyMoreStay(t *testing.T) {
 	s := mixed(t, 1)
 	m := newMemFS()
