@@ -192,7 +192,7 @@ func (s *Swarm) find(a netip.AddrPort, source Source) *candidate {
 	switch {
 	case !a.IsValid() || a.Port() == 0 || a.Addr().IsUnspecified() || a.Addr().IsMulticast():
 		return nil
-	case s.isUs(a) || s.guilt.bans([20]byte{}, a):
+	case s.isUs(a) || s.guilt.bansAddr(a):
 		return nil
 	case !s.c.Filter.Allows(a.Addr()):
 		s.count.filtered++

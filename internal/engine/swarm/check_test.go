@@ -10,7 +10,7 @@ import (
 // check holds what must be true of a swarm after every Handle.
 func (s *Swarm) check() error {
 	for i, p := range s.peers {
-		if p.closing || s.byID[p.id] != p || s.byKey[p.key] != p {
+		if p.closing || s.byID[p.id] != p || !p.web && s.byKey[p.key] != p {
 			return fmt.Errorf("peer %d is listed and should not be", p.id)
 		}
 		for _, q := range []*queue{&p.requests, &p.uploads} {

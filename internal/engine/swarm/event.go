@@ -20,7 +20,7 @@ const (
 	// Extended and Incoming are set; Addr of an outgoing connection is one of
 	// Effects.Dial.
 	// With WebSeed it is no peer but a web server (BEP 19), known by PeerID
-	// alone, and Addr is not set.
+	// alone, and Addr is not set. A peer with that id has nothing to do with it.
 	Connected EventKind = iota + 1
 	// Gone: the connection of Peer ended, for whatever reason, also after
 	// Effects.Close asked for it. Its outstanding requests are lost. No

@@ -13,7 +13,7 @@ import (
 // peer is one connection.
 type peer struct {
 	id       Peer
-	key      [20]byte // The peer's own id.
+	key      [20]byte // The peer's own id, or what the engine calls a web server.
 	addr     netip.AddrPort
 	fast     bool
 	extended bool                   // Both sides speak BEP 10,
@@ -93,7 +93,9 @@ func (s *Swarm) connected(e *Event) {
 	}
 	p.pick = s.pick.Join(picker.ID(p.id))
 	s.peers = append(s.peers, p)
-	s.byKey[p.key] = p
+	if !p.web {
+		s.byKey[p.key] = p
+	}
 	if p.place.IsValid() {
 		s.reachable(p, p.place)
 	}
@@ -110,14 +112,17 @@ func (s *Swarm) connected(e *Event) {
 // refuse says why a connection can't stay, "" if it can. It may close another
 // one in its favour.
 func (s *Swarm) refuse(p *peer) string {
+	if s.guilt.bans(p.suspect()) {
+		return ReasonBanned
+	}
+	if p.web {
+		return ""
+	}
 	if p.key == s.c.PeerID {
 		s.pool.never(p.addr)
 		return ReasonSelf
 	}
-	if s.guilt.bans(p.key, p.addr) {
-		return ReasonBanned
-	}
-	if !p.web && !s.c.Filter.Allows(p.addr.Addr()) {
+	if !s.c.Filter.Allows(p.addr.Addr()) {
 		return ReasonFiltered
 	}
 	if old := s.byKey[p.key]; old != nil {
@@ -128,9 +133,6 @@ func (s *Swarm) refuse(p *peer) string {
 		}
 		s.close(old, ReasonDuplicate)
 		s.inherit(p, old)
-	}
-	if p.web {
-		return ""
 	}
 	if s.crowded(p.addr.Addr()) {
 		return ReasonAddress
@@ -260,7 +262,7 @@ func (s *Swarm) detach(p *peer) {
 		}
 	}
 	if p.sentSome {
-		s.guilt.departed.put(p.id, suspect{p.key, p.addr})
+		s.guilt.departed.put(p.id, p.suspect())
 	}
 	s.busy.freed = true
 	s.busy.rechoke = s.busy.rechoke || p.unchoked

@@ -7,11 +7,15 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
 )
 
-// suspect is who a peer is beyond its connection.
+// suspect is who a peer is beyond its connection. Peers choose their keys and
+// web servers do not, so that one is never taken for the other.
 type suspect struct {
 	key  [20]byte
 	addr netip.AddrPort // Not valid of a web server.
+	web  bool           // It is a web server.
 }
+
+func (p *peer) suspect() suspect { return suspect{p.key, p.addr, p.web} }
 
 // badCopy is a piece that failed: who sent each block, and what it looked like.
 type badCopy struct {
@@ -28,8 +32,9 @@ type guilt struct {
 	departed bounded[Peer, suspect]
 	addrs    bounded[netip.Addr, struct{}]
 	ports    bounded[netip.AddrPort, struct{}]
-	keys     bounded[[20]byte, struct{}]
-	liars    bounded[netip.Addr, int] // How many peers of an address were banned.
+	keys     bounded[[20]byte, struct{}] // Of peers,
+	servers  bounded[[20]byte, struct{}] // and of web servers.
+	liars    bounded[netip.Addr, int]    // How many peers of an address were banned.
 	banned   int
 }
 
@@ -39,13 +44,22 @@ func newGuilt() guilt {
 		addrs:    newBounded[netip.Addr, struct{}](maxBans),
 		ports:    newBounded[netip.AddrPort, struct{}](maxBans),
 		keys:     newBounded[[20]byte, struct{}](maxBans),
+		servers:  newBounded[[20]byte, struct{}](maxBans),
 		liars:    newBounded[netip.Addr, int](maxBans),
 	}
 }
 
-// bans says whether a peer is banned.
-func (g *guilt) bans(key [20]byte, addr netip.AddrPort) bool {
-	return g.keys.has(key) || g.ports.has(addr) || g.addrs.has(addr.Addr())
+// bans says whether a peer or web server is banned.
+func (g *guilt) bans(w suspect) bool {
+	if w.web {
+		return g.servers.has(w.key)
+	}
+	return g.keys.has(w.key) || g.bansAddr(w.addr)
+}
+
+// bansAddr says whether whoever is at an address is banned.
+func (g *guilt) bansAddr(addr netip.AddrPort) bool {
+	return g.ports.has(addr) || g.addrs.has(addr.Addr())
 }
 
 // copies returns how many failed copies of a piece are known.
@@ -92,7 +106,7 @@ func (s *Swarm) accuse(piece uint32, digests []uint64) []picker.ID {
 // who returns who sent blocks under a connection's number.
 func (s *Swarm) who(id picker.ID) (suspect, bool) {
 	if p := s.byID[Peer(id)]; p != nil {
-		return suspect{p.key, p.addr}, true
+		return p.suspect(), true
 	}
 	return s.guilt.departed.get(Peer(id))
 }
@@ -118,16 +132,18 @@ func (s *Swarm) convict(piece uint32, good []uint64) {
 // server has nothing but its id (BEP 19: a URL that gives wrong data is
 // discarded).
 func (s *Swarm) ban(w suspect) {
-	if s.guilt.bans(w.key, w.addr) {
+	if s.guilt.bans(w) {
 		return
 	}
 	s.guilt.banned++
-	s.guilt.keys.put(w.key, struct{}{})
-	if w.addr.IsValid() {
+	if w.web {
+		s.guilt.servers.put(w.key, struct{}{})
+	} else {
+		s.guilt.keys.put(w.key, struct{}{})
 		s.banAddr(w)
 	}
 	for i := len(s.peers) - 1; i >= 0; i-- {
-		if p := s.peers[i]; s.guilt.bans(p.key, p.addr) {
+		if p := s.peers[i]; s.guilt.bans(p.suspect()) {
 			s.close(p, ReasonBanned)
 		}
 	}

@@ -124,7 +124,7 @@ func (s *Swarm) block(p *peer, e *Event) {
 	}
 	p.sentSome = true
 	if p.closing {
-		s.guilt.departed.put(p.id, suspect{p.key, p.addr})
+		s.guilt.departed.put(p.id, p.suspect())
 	}
 	whole, others := s.pick.Got(id, b)
 	for _, other := range others {

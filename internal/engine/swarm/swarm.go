@@ -70,7 +70,7 @@ type Swarm struct {
 	pick *picker.Picker
 
 	byID  map[Peer]*peer     // All connections, those being closed included. Never iterated over.
-	byKey map[[20]byte]*peer // By the peer's own id, those that are not being closed.
+	byKey map[[20]byte]*peer // By the peer's own id, those that are not being closed. No web servers.
 	peers []*peer            // Those that are not being closed, oldest first.
 	pool  pool               // Addresses.
 	ours  ours               // Our own.
