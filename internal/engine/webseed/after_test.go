@@ -112,24 +112,74 @@ func TestAServerThatHasNothingIsLeftAlone(t *testing.T) {
 }
 
 func TestMissingFilesInARowHaveAnEnd(t *testing.T) {
-	var files []file
-	for k := range 2 * maxLost {
-		files = append(files, file{strings.Repeat("f", k+1), 64 << 10})
-	}
-	p := newPayload(t, files...)
-	s := p.seed(t, "http://h/")
-	for k := range maxLost {
+	s := manyFiles(t, 2*maxLost).seed(t, "http://h/")
+	for k := range maxLost + 1 {
 		wait := s.After(&Error{kind: missing, file: k, least: refusedWait})
-		if last := k == maxLost-1; last != (wait > 0) {
+		if k < maxLost-1 && wait != 0 || k >= maxLost-1 && wait != refusedWait {
 			t.Errorf("after %d missing files it waits for %v", k+1, wait)
 		}
 	}
-	s = p.seed(t, "http://h/")
-	for k := range 2*maxLost - 1 {
-		if wait := s.After(&Error{kind: missing, file: k, least: refusedWait}); wait > 0 {
-			t.Errorf("with something in between, after %d missing files it waits for %v", k+1, wait)
-		}
+}
+
+// A server that has some files and lacks others is not called again at once for
+// ever, whatever it gives between two misses, and what it lacks stays known.
+func TestMissingFilesAmongOthersArePaced(t *testing.T) {
+	const files = 4 * maxLost
+	s := manyFiles(t, files).seed(t, "http://h/")
+	for k := range files - 1 {
 		s.came()
+		wait, want := s.After(&Error{kind: missing, file: k, least: refusedWait}), time.Duration(0)
+		if (k+1)%maxLost == 0 {
+			want = firstWait
+		}
+		if wait != want {
+			t.Errorf("after %d missing files it waits for %v, not %v", k+1, wait, want)
+		}
+		if has := s.has(); has == nil || has.Count() != files-1-k || has.Has(k) || !has.Has(k+1) {
+			t.Fatalf("after %d missing files it has %v", k+1, has)
+		}
+	}
+	s.came()
+	if wait := s.After(&Error{kind: missing, file: files - 1, least: refusedWait}); wait != refusedWait || s.has() != nil {
+		t.Errorf("when nothing is left it waits for %v", wait)
+	}
+}
+
+// manyFiles is a payload of n files of one piece each.
+func manyFiles(t *testing.T, n int) payload {
+	var files []file
+	for k := range n {
+		files = append(files, file{strings.Repeat("f", k+1), 64 << 10})
+	}
+	return newPayload(t, files...)
+}
+
+// What a connection has said that it has is its own, and what is known of pieces
+// agrees with it, with files that share pieces or are in several.
+func TestTheGapsOfFilesAreThoseOfTheirPieces(t *testing.T) {
+	p := newPayload(t, file{"a", 100_000}, file{"b", 10}, file{"c", 300_000}, file{"d", 1}, file{"e", 60_000})
+	s := p.seed(t, "http://h/")
+	lost := map[int]bool{}
+	for _, k := range []int{3, 1, 3, 4} {
+		before, count := s.has(), 0
+		if before != nil {
+			count = before.Count()
+		}
+		s.lose(&Error{kind: missing, file: k})
+		if before != nil && before.Count() != count {
+			t.Error("what was said has changed")
+		}
+		lost[k] = true
+		has := s.has()
+		for piece := range p.info.PieceCount() {
+			want := true
+			for span := range p.info.Spans(int64(piece)*p.info.PieceLength, p.info.PieceSize(piece)) {
+				want = want && !lost[span.File]
+			}
+			if has.Has(piece) != want || s.lacksPiece(piece) == want {
+				t.Errorf("without %v: piece %d: has %v, lacks %v", lost, piece, has.Has(piece), s.lacksPiece(piece))
+			}
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ const (
 	refusedWait         = time.Minute
 	passWait            = 30 * time.Second
 	maxRetryAfter       = time.Hour
-	// maxLost is how many files in a row a server may not have, with nothing
-	// that it has in between, before it is left alone.
+	// maxLost is how many files a server may not have before it is left alone:
+	// for firstWait if anything came in between, or else as after a failure.
 	maxLost = 16
 	// missingTime is after how long files that the server did not have are
 	// looked for again.

@@ -37,14 +37,15 @@ type Seed struct {
 	down   []*rate.Limiter
 
 	mu     sync.Mutex
-	proven bool             // The server has answered with a range.
-	atOnce int              // How many requests it takes at once, as far as is known.
-	whole  bool             // The server knows no ranges.
-	gaps   map[int]bool     // Files that it does not have,
-	gap    *Error           // and what it said of the last of them.
-	moved  map[int]*url.URL // Where it said that files are.
-	fails  int              // In a row.
-	lost   int              // Files that were missing, in a row.
+	proven bool               // The server has answered with a range.
+	atOnce int                // How many requests it takes at once, as far as is known.
+	whole  bool               // The server knows no ranges.
+	have   *bitfield.Bitfield // The pieces of which it has all files, nil for all pieces,
+	gap    *Error             // and what it said of the last file that it does not have.
+	moved  map[int]*url.URL   // Where it said that files are.
+	fails  int                // In a row.
+	lost   int                // Files that were missing since the last wait for that,
+	gave   bool               // and whether anything came meanwhile.
 }
 
 // New makes a seed. The error says what is wrong with the URL, without it.
@@ -55,7 +56,7 @@ func New(cfg Config) (*Seed, error) {
 	}
 	return &Seed{
 		base: base, host: hostOf(base), info: cfg.Info, client: cfg.Transport, down: cfg.Down,
-		atOnce: connections, gaps: map[int]bool{}, moved: map[int]*url.URL{},
+		atOnce: connections, moved: map[int]*url.URL{},
 	}, nil
 }
 
@@ -90,16 +91,22 @@ func (s *Seed) After(err error) time.Duration {
 		s.whole = true
 		return 0
 	case outdated:
-		clear(s.gaps)
+		s.have = nil
 		return 0
 	case busy:
 		s.atOnce = max(1, s.atOnce/2) // It may be that it takes fewer.
 	case missing:
-		s.gaps[e.file], s.gap = true, e
-		if s.lost++; s.lost < maxLost && s.available().Count() > 0 {
+		s.lack(e)
+		s.lost++
+		switch {
+		case s.have.Count() == 0:
+		case s.lost < maxLost:
 			return 0
+		case s.gave:
+			s.lost, s.gave = 0, false
+			return firstWait
 		}
-		clear(s.gaps) // Rather, the server has nothing for us now.
+		s.have = nil // Rather, the server has nothing for us now.
 	}
 	s.fails++
 	return max(e.least, min(firstWait<<min(s.fails-1, 20), lastWait))
@@ -110,7 +117,7 @@ func (s *Seed) After(err error) time.Duration {
 func (s *Seed) came() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lost = 0
+	s.gave = true
 	if !s.whole {
 		s.fails = 0
 	}
@@ -138,44 +145,37 @@ func (s *Seed) knowsNone() bool {
 func (s *Seed) has() *bitfield.Bitfield {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.gaps) == 0 {
+	if s.have == nil {
 		return nil
 	}
-	return s.available()
-}
-
-// available returns the pieces of which no file is missing. It holds s.mu.
-func (s *Seed) available() *bitfield.Bitfield {
-	has := bitfield.Full(s.info.PieceCount())
-	for file := range s.gaps {
-		f := &s.info.Files[file]
-		for piece := f.Offset / s.info.PieceLength; piece*s.info.PieceLength < f.Offset+f.Length; piece++ {
-			has.Clear(int(piece))
-		}
-	}
-	return has
+	return s.have.Clone()
 }
 
 // lacksPiece says whether the server does not have a file of a piece.
 func (s *Seed) lacksPiece(piece int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.gaps) == 0 {
-		return false
-	}
-	for span := range s.info.Spans(int64(piece)*s.info.PieceLength, s.info.PieceSize(piece)) {
-		if s.gaps[span.File] {
-			return true
-		}
-	}
-	return false
+	return s.have != nil && !s.have.Has(piece)
 }
 
 // lose notes that the server does not have a file.
 func (s *Seed) lose(e *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gaps[e.file], s.gap = true, e
+	s.lack(e)
+}
+
+// lack takes away the pieces of a file that the server does not have, which
+// costs as much as there are of them. It holds s.mu.
+func (s *Seed) lack(e *Error) {
+	if s.have == nil {
+		s.have = bitfield.Full(s.info.PieceCount())
+	}
+	s.gap = e
+	f := &s.info.Files[e.file]
+	for piece := f.Offset / s.info.PieceLength; piece*s.info.PieceLength < f.Offset+f.Length; piece++ {
+		s.have.Clear(int(piece))
+	}
 }
 
 // Gap says why the server is not asked for some of the files, nil if it is asked
@@ -183,7 +183,7 @@ func (s *Seed) lose(e *Error) {
 func (s *Seed) Gap() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.gaps) == 0 {
+	if s.have == nil {
 		return nil
 	}
 	return s.gap
