@@ -77,11 +77,12 @@ type TorrentDownloadSpec struct {
 type Source struct {
 	// magnet is a magnet link, as a page that offers the torrent shows it. The
 	// metainfo is fetched from peers, which are found through the trackers and
-	// peers of the link and of discovery, and kept on the volume. If the link
-	// selects files (so=), they alone are fetched, unless files says which.
-	// Whoever may read this object reads the link: for a tracker's URL that is
-	// a secret, put the .torrent file into a Secret instead and use
-	// metainfoFrom.
+	// peers of the link and of discovery, and kept on the volume. Peers may
+	// give 32 MiB of it, which is 1.6 million pieces; a larger torrent needs
+	// its .torrent file. If the link selects files (so=), they alone are
+	// fetched, unless files says which. Whoever may read this object reads the
+	// link: for a tracker's URL that is a secret, put the .torrent file into a
+	// Secret instead and use metainfoFrom.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8192
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(?i)magnet:[?]')",message="magnet must be a magnet link, which begins with magnet:?"

@@ -9,6 +9,15 @@ import (
 
 // check holds what must be true of a swarm after every Handle.
 func (s *Swarm) check() error {
+	if s.early != nil {
+		kept := 0
+		for _, p := range s.peers {
+			kept += len(p.claims.contrary)
+		}
+		if kept != s.early.bytes || kept > maxKeptBytes {
+			return fmt.Errorf("%d bytes of bitfields are kept, and %d counted", kept, s.early.bytes)
+		}
+	}
 	for i, p := range s.peers {
 		if p.closing || s.byID[p.id] != p || !p.web && s.byKey[p.key] != p {
 			return fmt.Errorf("peer %d is listed and should not be", p.id)

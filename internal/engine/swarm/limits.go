@@ -1,6 +1,11 @@
 package swarm
 
-import "time"
+import (
+	"crypto/sha1"
+	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
+)
 
 // Limits on what strangers can make a swarm hold or do, and the times that it
 // waits for them.
@@ -116,10 +121,14 @@ const (
 	// maxPieceCopies of the same piece.
 	maxBans, maxDeparted, maxCopies, maxPieceCopies = 4096, 1024, 64, 4
 
-	// maxKept is how many messages of one peer are kept until the info
-	// dictionary is known, and maxKeptBytes how much the bitfields among them
-	// may have of all peers. A peer that says more is sent away.
-	maxKept, maxKeptBytes = 4096, 64 << 20
+	// maxEarlyPieces is how many pieces a torrent is taken to have at most
+	// until its info dictionary is known: as many hashes as fit into what
+	// peers may offer, and up to the next full byte of a bitfield.
+	maxEarlyPieces = (metadata.MaxSize/sha1.Size + 7) / 8 * 8
+	// maxKeptBytes is how many bytes of bitfields are kept of all peers until
+	// then; when there are more, the peer with the most is sent away. Those
+	// that grow with single pieces do so by keepStep bytes.
+	maxKeptBytes, keepStep = 8 << 20, 512
 	// Of the info dictionary a peer gets metadataBurst pieces at once, and
 	// then as many each second, which is 128 KiB. maxMetadataQueue is how
 	// many requests wait for that; others are rejected, as BEP 9 suggests. A
@@ -150,7 +159,7 @@ const (
 	ReasonPEX          = "too much exchange" // It tells of other peers too often.
 	ReasonExtension    = "bad extension"     // An extended message that can't be read.
 	ReasonNoMetadata   = "no metadata"       // It can't or won't send the info dictionary, which is all that is wanted.
-	ReasonEarly        = "too much early"    // More than maxKept before the info dictionary is known.
+	ReasonEarly        = "too much early"    // More than maxKeptBytes, and most of it by this peer.
 	ReasonRequest      = "bad request"       // Outside the piece, or too long.
 	ReasonFlood        = "too many requests" // More than maxQueue.
 	ReasonUnrequested  = "unrequested block" // A block that it was not asked for.

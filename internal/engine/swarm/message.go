@@ -54,14 +54,23 @@ func (s *Swarm) received(p *peer, m *wire.Message) {
 	}
 }
 
-// acceptable closes the connection of a peer whose message can't be right.
-func (s *Swarm) acceptable(p *peer, m *wire.Message) bool {
+// agreed closes the connection of a peer that sends a message of the Fast
+// extension without having agreed on it (BEP 6).
+func (s *Swarm) agreed(p *peer, m *wire.Message) bool {
 	switch m.ID {
 	case wire.Suggest, wire.HaveAll, wire.HaveNone, wire.Reject, wire.AllowedFast:
 		if !p.fast {
 			s.close(p, ReasonFast)
 			return false
 		}
+	}
+	return true
+}
+
+// acceptable closes the connection of a peer whose message can't be right.
+func (s *Swarm) acceptable(p *peer, m *wire.Message) bool {
+	if !s.agreed(p, m) {
+		return false
 	}
 	switch m.ID {
 	case wire.Have, wire.Request, wire.Cancel, wire.Suggest, wire.Reject, wire.AllowedFast:

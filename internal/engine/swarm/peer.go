@@ -30,8 +30,8 @@ type peer struct {
 	reason   string // Of Close.
 	sentSome bool   // Blocks.
 
-	meta metadataQueue  // Pieces of the info dictionary that it wants.
-	kept []wire.Message // What it said before the info dictionary was known.
+	meta   metadataQueue // Pieces of the info dictionary that it wants.
+	claims claims        // Before the info dictionary was known.
 
 	pick *picker.Peer // nil while closing.
 	told bool         // It has said what it has.

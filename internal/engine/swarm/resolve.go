@@ -13,7 +13,7 @@ import (
 // it, and what peers said meanwhile and can't be understood yet.
 type early struct {
 	fetch *metadata.Fetch
-	bytes int // Of bitfields that are kept.
+	bytes int // Of the bitfields that are kept of all peers.
 }
 
 // NewResolving returns the swarm of a torrent of which only the info hash is
@@ -45,13 +45,7 @@ func (s *Swarm) Resolve(now time.Time, c Config) *Effects {
 	for _, p := range append([]*peer(nil), s.peers...) {
 		s.introduce(p) // Now we have the info dictionary to offer.
 		s.greet(p)
-		kept := p.kept
-		p.kept = nil
-		for i := range kept {
-			if !p.closing {
-				s.received(p, &kept[i])
-			}
-		}
+		s.recall(p)
 	}
 	s.busy.dial = true
 	s.settle()
@@ -61,31 +55,18 @@ func (s *Swarm) Resolve(now time.Time, c Config) *Effects {
 // leave forgets a peer.
 func (e *early) leave(p *peer) {
 	e.fetch.Leave(metadata.ID(p.id))
-	for _, m := range p.kept {
-		e.bytes -= len(m.Payload)
-	}
-	p.kept = nil
+	e.bytes -= len(p.claims.contrary)
+	p.claims = claims{}
 }
 
 // receivedEarly handles a message before the info dictionary is known. What
-// speaks of pieces is kept until they are.
+// speaks of pieces is kept until they are. We have offered nothing and asked
+// for nothing, so requests, cancels and rejects mean nothing.
 func (s *Swarm) receivedEarly(p *peer, m *wire.Message) {
-	switch m.ID {
-	case wire.Extended:
+	if m.ID == wire.Extended {
 		s.extendedEarly(p, m)
-	case wire.Request, wire.Cancel, wire.Reject:
-		// We have offered nothing, and asked for nothing.
-	default:
+	} else if s.agreed(p, m) {
 		s.keep(p, m)
-	}
-}
-
-// keep keeps a message until it is known what a piece is.
-func (s *Swarm) keep(p *peer, m *wire.Message) {
-	s.early.bytes += len(m.Payload)
-	p.kept = append(p.kept, *m)
-	if len(p.kept) > maxKept || s.early.bytes > maxKeptBytes {
-		s.close(p, ReasonEarly)
 	}
 }
 
@@ -98,7 +79,11 @@ func (s *Swarm) extendedEarly(p *peer, m *wire.Message) {
 		s.metadataEarly(p, content)
 		return
 	case wire.ExtDontHave:
-		s.keep(p, m)
+		if piece, err := wire.ParseDontHave(content); err != nil {
+			s.close(p, ReasonExtension)
+		} else {
+			s.keepPiece(p, piece, false)
+		}
 		return
 	}
 	if s.extendedBy(p, m); p.closing || e != wire.ExtHandshake {

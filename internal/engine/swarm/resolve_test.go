@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -179,7 +180,7 @@ func TestOfWhatUseAPeerIsToWhoKnowsOnlyTheHash(t *testing.T) {
 	if fx := s.handle(e); len(fx.Close) != 1 || fx.Close[0].Reason != ReasonNoMetadata {
 		t.Errorf("without extensions: %+v", fx.Close)
 	}
-	if fx := s.connect(2, 128<<20+1); len(fx.Close) != 1 || fx.Close[0].Reason != ReasonExtension {
+	if fx := s.connect(2, metadata.MaxSize+1); len(fx.Close) != 1 || fx.Close[0].Reason != ReasonExtension {
 		t.Errorf("with too much: %+v", fx.Close)
 	}
 	if fx := s.connect(3, 0); len(fx.Close) != 0 {
@@ -198,37 +199,6 @@ func TestOfWhatUseAPeerIsToWhoKnowsOnlyTheHash(t *testing.T) {
 	}
 	if n := s.Stats(s.now).Closes[ReasonNoMetadata]; n != 2 {
 		t.Errorf("a silent peer is kept: %v", s.Stats(s.now).Closes)
-	}
-}
-
-func TestWhatIsKeptUntilTheTorrentIsKnownIsBounded(t *testing.T) {
-	for _, n := range []int{maxKept - 1, maxKept, maxKept + 1} {
-		s, info := newMet(t)
-		s.connect(1, len(info))
-		var all []wire.Message
-		for range n {
-			all = append(all, wire.Message{ID: wire.Have})
-		}
-		if fx := s.says(1, all...); (len(fx.Close) > 0) != (n > maxKept) {
-			t.Errorf("%d messages: %+v", n, fx.Close)
-		}
-	}
-	for _, extra := range []int{-1, 0, 1} {
-		s, info := newMet(t)
-		s.connect(1, len(info))
-		s.connect(2, len(info))
-		s.says(1, wire.Message{ID: wire.Bitfield, Payload: make([]byte, maxKeptBytes/2)})
-		fx := s.says(2, wire.Message{ID: wire.Bitfield, Payload: make([]byte, maxKeptBytes/2+extra)})
-		if (len(fx.Close) > 0) != (extra > 0) {
-			t.Errorf("%d bytes beyond: %+v", extra, fx.Close)
-		}
-		s.handle(Event{Kind: Gone, Peer: 1})
-		if fx := s.connect(3, 0); len(fx.Close) > 0 {
-			t.Error("what is gone is still counted")
-		}
-		if want := maxKeptBytes/2 + extra; extra <= 0 && s.early.bytes != want {
-			t.Errorf("%d bytes are counted, want %d", s.early.bytes, want)
-		}
 	}
 }
 
@@ -334,6 +304,10 @@ func FuzzResolving(f *testing.F) {
 			case 7:
 				fx = s.handle(Event{Kind: Gone, Peer: p})
 			case 8:
+				if arg%2 == 0 {
+					fx = s.says(p, wire.DontHave(uint8(wire.ExtDontHave), uint32(arg/2)))
+					break
+				}
 				fx = s.says(p, wire.Extend(script[1], script))
 			case 9:
 				s.now = s.now.Add(time.Duration(arg) * time.Second)

@@ -3,7 +3,6 @@ package metadata
 import (
 	"time"
 
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -13,8 +12,11 @@ const PieceLength = wire.MetadataPiece
 // Limits on what strangers can make a [Fetch] hold, and the times that it
 // waits for them.
 const (
-	// MaxSize is how many bytes of metadata a peer may offer.
-	MaxSize = metainfo.MaxSize
+	// MaxSize is how many bytes of metadata a peer may offer. It can't be
+	// checked before all of it is there, so it is less than a .torrent file
+	// may have: enough for 1.6 million pieces, which at 16 MiB each are 25
+	// TiB. Who has a torrent with more must give its .torrent file.
+	MaxSize = 32 << 20
 	// maxSmall is up to how many bytes a copy is small. At most maxCopies
 	// small ones are made at once, and one that is larger, so that no more
 	// than MaxSize and maxCopies*maxSmall bytes are held.
