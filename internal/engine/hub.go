@@ -85,7 +85,7 @@ func (s *hub) apply(want Update) {
 	}
 	s.trackers.SetExtra(want.Trackers)
 	if !sameFilter(want.Filter, s.want.Filter) {
-		s.findPeers(nil) // Those that are let now are looked up again.
+		s.forgetNamed() // Those that are let now are looked up again.
 	}
 	s.findPeers(want.Peers)
 	s.want = want

@@ -37,6 +37,15 @@ func (s *hub) findPeers(hostPorts []string) {
 	}
 }
 
+// forgetNamed ends the search for all named peers, and forgets who was found:
+// findPeers begins anew.
+func (s *hub) forgetNamed() {
+	for _, cancel := range s.named {
+		cancel()
+	}
+	clear(s.named)
+}
+
 // findPeer hands the addresses of a name to the swarm. A name that is not known
 // may be one soon: that of a service that is about to start.
 func (s *hub) findPeer(ctx context.Context, hostPort string) {

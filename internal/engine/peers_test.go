@@ -44,23 +44,28 @@ func TestThePeerFilterIsChangedWhileATorrentRuns(t *testing.T) {
 	root := content{"a": 1 << 20}.write(t, "set")
 	m := create(t, root, 1<<18, "")
 	s := seed(t, root, m)
-	leech := newTestEngine(t, Config{})
-	spec := Spec{
-		Metainfo: m, Dir: t.TempDir(), Peers: []string{s.addr()}, StallTimeout: 50 * time.Millisecond,
-		Filter: download.PeerFilter{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+	for name, spec := range map[string]Spec{
+		"by the user":      {Metainfo: m, Peers: []string{s.addr()}},
+		"in a magnet link": {Magnet: magnetOf(m, s)},
+		"in a magnet link whose torrent is known": {Metainfo: m, Magnet: magnetOf(m, s)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec.Dir, spec.StallTimeout = t.TempDir(), 50*time.Millisecond
+			spec.Filter = download.PeerFilter{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+			tor, err := newTestEngine(t, Config{}).Add(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := await(t, tor, "stalled for the filter", func(p *download.Progress) bool {
+				return p.Err != nil && p.Err.Reason == download.ReasonNoPeers
+			})
+			if p.Peers.Known != 0 || p.BytesDownloaded != 0 {
+				t.Errorf("%+v", p)
+			}
+			tor.Update(Update{Peers: spec.Peers, StallTimeout: spec.StallTimeout, Filter: download.PeerFilter{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
+			await(t, tor, "complete", is(download.StateComplete))
+		})
 	}
-	tor, err := leech.Add(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := await(t, tor, "stalled for the filter", func(p *download.Progress) bool {
-		return p.State == download.StateStalled && p.Err != nil && p.Err.Reason == download.ReasonNoPeers
-	})
-	if p.Peers.Known != 0 || p.BytesDownloaded != 0 {
-		t.Errorf("%+v", p)
-	}
-	tor.Update(Update{Peers: spec.Peers, StallTimeout: spec.StallTimeout, Filter: download.PeerFilter{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
-	await(t, tor, "complete", is(download.StateComplete))
 }
 
 // BEP 11: who knows one peer gets to know another from it, and each is told
