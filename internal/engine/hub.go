@@ -45,7 +45,6 @@ type hub struct {
 	named  map[string]context.CancelFunc         // Ends the search for a peer that a person named.
 
 	before download.Progress // The snapshot when it began: counters go on from there.
-	pieces int               // How many the torrent has, as far as that was known then.
 	// store takes and gives the blocks of connections. It is there before the
 	// first message that speaks of a block.
 	store *disk.Store
@@ -56,10 +55,7 @@ func newHub(t *Torrent) *hub {
 	h.ctx, h.cancel = context.WithCancel(t.ctx)
 	h.links.open = map[swarm.Peer]*link{}
 	h.want, _ = t.wishes()
-	h.before, h.pieces = *t.Progress(), wire.UnknownPieces
-	if m := t.meta.Load(); m != nil {
-		h.pieces = m.Info.PieceCount()
-	}
+	h.before = *t.Progress()
 	h.toTrackers = transport.NewKeyring(t.engine.http, h.want.Credentials)
 	h.toWebSeeds = transport.NewKeyring(t.engine.web, h.want.Credentials)
 	return h

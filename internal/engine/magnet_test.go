@@ -276,3 +276,31 @@ func TestMagnetLinkSelectsFilesByTheirNumbers(t *testing.T) {
 		}
 	}
 }
+
+// The length of a bitfield is judged before its bytes are taken.
+func TestWhoCallsAfterTheResolvingIsHeldToTheNumberOfPieces(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	e := newTestEngine(t, Config{})
+	tor, err := e.Add(Spec{Magnet: magnetOf(m, seed(t, root, m)), Dir: t.TempDir(), Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "seeding", is(download.StateSeeding))
+	conn, err := net.Dial("tcp", e.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	h := wire.Handshake{InfoHash: m.InfoHash}
+	copy(h.PeerID[:], "-LO0000-")
+	tooLong := uint32(m.Info.PieceCount()+7)/8 + 1
+	head := append(binary.BigEndian.AppendUint32(h.Append(nil), 1+tooLong), byte(wire.Bitfield)) // The body never comes.
+	if _, err := conn.Write(head); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it is waited for the bytes of a bitfield that is too long")
+	}
+}

@@ -150,9 +150,12 @@ var errStopped = errors.New("the torrent is being stopped")
 // serve runs a connection whose handshake is done until it ends. An error
 // means that it never became a link.
 func (s *hub) serve(p *transport.Peer, incoming bool) error {
-	l := &link{s: s}
+	l, pieces := &link{s: s}, wire.UnknownPieces
+	if m := s.t.meta.Load(); m != nil {
+		pieces = m.Info.PieceCount()
+	}
 	l.conn = peerconn.New(peerconn.Config{
-		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: s.pieces,
+		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: pieces,
 		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
 		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
 	})
