@@ -107,6 +107,14 @@ func (s *hub) fail(err error) {
 	}
 }
 
+// leaveTrackers ends the announces. It returns when trackers have taken the
+// goodbye, or had the time for it.
+func (s *hub) leaveTrackers() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	s.trackers.Stop(ctx)
+}
+
 // close ends connections and the search for peers. The result is closed when
 // trackers have taken the goodbye, or had the time for it.
 func (s *hub) close() (goodbye <-chan struct{}) {
@@ -116,9 +124,7 @@ func (s *hub) close() (goodbye <-chan struct{}) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
-		defer cancel()
-		s.trackers.Stop(ctx)
+		s.leaveTrackers()
 		s.toTrackers.CloseIdleConnections()
 		s.toWebSeeds.CloseIdleConnections()
 	}()

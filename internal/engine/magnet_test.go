@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -274,6 +275,47 @@ func TestMagnetLinkSelectsFilesByTheirNumbers(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "content", file)); (err == nil) != want {
 			t.Errorf("%s: %v", file, err)
 		}
+	}
+}
+
+// BEP 27: the private flag of a torrent is learned from its info dictionary.
+// Who was told of the torrent before is told that it has left, and no more.
+func TestAMagnetLinkOfAPrivateTorrentLeavesTheTrackersThatWereAdded(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	own, added := newLedger(t), newLedger(t)
+	m, err := metainfo.Create(t.Context(), root, metainfo.CreateOptions{
+		PieceLength: manyPieces, Private: true, Announce: [][]string{{own.url}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := *m // Of which the seed tells no tracker.
+	public.Announce, public.AnnounceList = "", nil
+	from := seed(t, root, &public)
+	want := Update{Trackers: []string{added.url}, Seeding: download.Seeding{Policy: download.SeedForever}}
+	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: m.Magnet(), Dir: t.TempDir(), Trackers: want.Trackers, Seeding: want.Seeding})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "both trackers to have answered", func(p *download.Progress) bool {
+		return len(p.Trackers) == 2 && !p.Trackers[0].NextAnnounce.IsZero() && !p.Trackers[1].NextAnnounce.IsZero()
+	})
+	want.Peers = []string{from.addr()}
+	tor.Update(want)
+	const all, unknown = 1 << 20, unknownLeft
+	told := []string{
+		fmt.Sprintf("started left=%d downloaded=0", unknown), fmt.Sprintf("stopped left=%d downloaded=0", all),
+		fmt.Sprintf("started left=%d downloaded=0", all), fmt.Sprintf("completed left=0 downloaded=%d", all),
+	}
+	own.await(t, told...)
+	heard(t, tor)
+	want.Trackers = append(want.Trackers, added.url+"2")
+	tor.Update(want)
+	heard(t, tor)
+	stop(t, tor)
+	own.await(t, append(told, fmt.Sprintf("stopped left=0 downloaded=%d", all))...)
+	if got := added.events(); !slices.Equal(got, told[:2]) {
+		t.Errorf("the tracker that was added was told %q, want %q", got, told[:2])
 	}
 }
 

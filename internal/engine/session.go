@@ -49,6 +49,10 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 	s.meter = newMeter(m.Info, t.selection, have)
 	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
 	if from != nil {
+		if m.Info.Private { // Which the trackers were asked without knowing (BEP 27).
+			s.leaveTrackers()
+			s.search(m.Tiers(), true)
+		}
 		s.swarm = from.swarm
 		s.perform(s.swarm.Resolve(time.Now(), c))
 	} else {
