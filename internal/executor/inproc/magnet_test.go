@@ -2,6 +2,7 @@ package inproc
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -91,5 +92,31 @@ func TestMagnetLinksThatCantBeDownloadedSayWhy(t *testing.T) {
 		r := w.request("a")
 		r.Source, r.InfoHash = download.Source{Magnet: c.link}, c.pin
 		w.fails("a", r, c.reason, true, c.says)
+	}
+}
+
+// What holds for a download holds while its link is resolved, too.
+func TestMagnetLinkIsNotResolvedByPeersThatTheFilterDenies(t *testing.T) {
+	w := newWorld(t)
+	r := w.byLink("a")
+	r.ResolveOnly, r.StallTimeout = true, 50*time.Millisecond
+	r.PeerFilter.Deny = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	w.ensure("a", r)
+	p := w.await("a", "resolved or in trouble", func(p download.Progress) bool { return p.InfoHash != "" || p.Err != nil })
+	if p.State != download.StateResolving || p.Err == nil || p.Err.Reason != download.ReasonNoPeers || p.Peers.Known > 0 {
+		t.Errorf("%+v: %+v", p, p.Err)
+	}
+	r.PeerFilter.Deny = nil
+	w.ensure("a", r)
+	w.await("a", "resolved", func(p download.Progress) bool { return p.State == download.StateWaiting })
+}
+
+func TestPeersAreExchangedWhileResolvingOnlyIfTheyMayBe(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		for _, no := range []bool{false, true} {
+			if got := spec(download.Request{ResolveOnly: only, NoPEX: no}, content{}); got.NoPEX != no || got.ResolveOnly != only {
+				t.Errorf("resolve only %t, no exchange %t: %+v", only, no, got)
+			}
+		}
 	}
 }

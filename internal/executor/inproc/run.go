@@ -224,14 +224,22 @@ func (r *run) learn(m *metainfo.Metainfo) {
 	r.mu.Unlock()
 }
 
+// spec is what an engine is asked for, whether the torrent is only resolved or
+// downloaded too.
+func spec(want download.Request, c content) engine.Spec {
+	return engine.Spec{
+		Metainfo: c.meta, Magnet: c.magnet, ResolveOnly: want.ResolveOnly, Path: want.Volume.Path, Files: want.Files,
+		Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
+		Seeding: want.Seeding, Limits: want.Limits, Preallocate: want.Preallocate, StallTimeout: want.StallTimeout,
+		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
+	}
+}
+
 // resolve has the metadata fetched from peers, if it is not known, and then
 // waits for what else is wanted.
 func (r *run) resolve(ctx context.Context, want download.Request, c content) error {
 	if c.meta == nil {
-		t, err := r.x.cfg.Engine.Add(engine.Spec{
-			Magnet: c.magnet, ResolveOnly: true, Files: want.Files, Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials,
-			Limits: want.Limits, StallTimeout: want.StallTimeout, BytesUploaded: want.BytesUploaded,
-		})
+		t, err := r.x.cfg.Engine.Add(spec(want, c))
 		if err != nil {
 			return err
 		}
@@ -245,15 +253,10 @@ func (r *run) resolve(ctx context.Context, want download.Request, c content) err
 
 // download runs the torrent in dir until it ends or ctx does.
 func (r *run) download(ctx context.Context, want download.Request, c content, dir string) error {
-	verify := want.VerifyToken != "" && want.VerifyToken != r.verified
-	t, err := r.x.cfg.Engine.Add(engine.Spec{
-		Metainfo: c.meta, Magnet: c.magnet, Dir: dir, Path: want.Volume.Path, Owner: r.id.Namespace + "/" + r.id.Name + " (" + r.id.UID + ")",
-		Files:    want.Files,
-		Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
-		Seeding: want.Seeding, Limits: want.Limits,
-		Preallocate: want.Preallocate, Verify: verify, StallTimeout: want.StallTimeout,
-		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
-	})
+	s := spec(want, c)
+	s.Dir, s.Owner = dir, r.id.Namespace+"/"+r.id.Name+" ("+r.id.UID+")"
+	s.Verify = want.VerifyToken != "" && want.VerifyToken != r.verified
+	t, err := r.x.cfg.Engine.Add(s)
 	if errors.Is(err, engine.ErrDuplicate) {
 		return download.Fail(download.ReasonPathConflict, "another download already writes the same torrent to this place; delete one of the two, or create this one again with another path")
 	} else if err != nil {
