@@ -86,7 +86,9 @@ func (p *proxies) check(ctx context.Context, host string) error {
 	return p.checkName(ctx, name)
 }
 
-// checkName is check for a name, which is looked up once in a while.
+// checkName is check for a name, which is looked up once in a while. A name
+// that is known not to exist here may be one that only the proxy knows, and is
+// allowed. One of which nothing could be found out is refused for now.
 func (p *proxies) checkName(ctx context.Context, name string) error {
 	p.mu.Lock()
 	v, ok := p.verdicts[name]
@@ -97,11 +99,16 @@ func (p *proxies) checkName(ctx context.Context, name string) error {
 	short, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addrs, err := p.lookup(short, "ip", name)
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	var dns *net.DNSError
+	if err != nil && (!errors.As(err, &dns) || !dns.IsNotFound) {
+		return fmt.Errorf("a proxy is asked for a host only when it is known where its name leads: "+
+			"let DNS here tell its addresses, or that there are none: %w", err)
+	}
 	v = verdict{until: time.Now().Add(nameLife)}
-	for _, a := range addrs { // None if only the proxy knows the name.
+	for _, a := range addrs {
 		if v.err = p.guard.Check(a); v.err != nil {
 			break
 		}

@@ -79,6 +79,9 @@ func startProxy(t *testing.T, p *proxy) string {
 	return s.Listener.Addr().String()
 }
 
+// notFound is the answer of a resolver to a name that does not exist.
+var notFound = &net.DNSError{Err: "no such host", IsNotFound: true}
+
 // proxied is a way through the proxies that the environment is made to name.
 // names are all that can be looked up.
 func proxied(t *testing.T, g *Guard, names map[string]string, env ...string) *HTTP {
@@ -92,7 +95,7 @@ func proxied(t *testing.T, g *Guard, names map[string]string, env ...string) *HT
 		if a, ok := names[host]; ok {
 			return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr(a)}, nil
 		}
-		return nil, errors.New("no such host")
+		return nil, notFound
 	}
 	return h
 }
@@ -191,6 +194,31 @@ func TestAProxyIsNotAskedForWhatIsDenied(t *testing.T) {
 		if got, err := ask(h, "http://"+host+"/"); got != "200 hello" {
 			t.Errorf("%s: %s, %v, want it served", host, got, err)
 		}
+	}
+}
+
+// A lookup that fails says nothing of where a name leads: who can make it fail
+// must not get past the guard, nor keep a name out for longer than it fails.
+func TestAProxyIsAskedForNoNameWhoseLookupFailed(t *testing.T) {
+	p := &proxy{server: strings.TrimPrefix(serveHTTP(t, ""), "http://")}
+	h := proxied(t, nothing, nil, "HTTP_PROXY", startProxy(t, p))
+	lookup := h.proxies.lookup
+	for _, failure := range []error{
+		&net.DNSError{Err: "server misbehaving", Name: "a.test", IsTemporary: true},
+		&net.DNSError{Err: "i/o timeout", Name: "a.test", IsTimeout: true},
+		context.DeadlineExceeded,
+	} {
+		h.proxies.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return nil, failure }
+		if got, err := ask(h, "http://a.test/"); !errors.Is(err, failure) {
+			t.Errorf("%v: %s, %v, want it refused for that", failure, got, err)
+		}
+	}
+	if len(p.asked) > 0 {
+		t.Errorf("the proxy was asked %q", p.asked)
+	}
+	h.proxies.lookup = lookup
+	if got, err := ask(h, "http://a.test/"); got != "200 hello" {
+		t.Errorf("when the name is known not to exist: %s, %v, want it served", got, err)
 	}
 }
 
