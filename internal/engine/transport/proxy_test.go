@@ -79,8 +79,8 @@ func startProxy(t *testing.T, p *proxy) string {
 	return s.Listener.Addr().String()
 }
 
-// notFound is the answer of a resolver to a name that does not exist.
-var notFound = &net.DNSError{Err: "no such host", IsNotFound: true}
+// errNotFound is the answer of a resolver to a name that does not exist.
+var errNotFound = &net.DNSError{Err: "no such host", IsNotFound: true}
 
 // proxied is a way through the proxies that the environment is made to name.
 // names are all that can be looked up.
@@ -95,7 +95,7 @@ func proxied(t *testing.T, g *Guard, names map[string]string, env ...string) *HT
 		if a, ok := names[host]; ok {
 			return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr(a)}, nil
 		}
-		return nil, notFound
+		return nil, errNotFound
 	}
 	return h
 }
