@@ -93,7 +93,7 @@ func (s *Swarm) extendedEarly(p *peer, m *wire.Message) {
 	if p.ext.IDs[wire.ExtMetadata] == 0 {
 		size = 0
 	}
-	if !s.early.fetch.Offer(metadata.ID(p.id), size) {
+	if !s.early.fetch.Offer(metadata.ID(p.id), hostOf(p.addr.Addr()), size) {
 		s.close(p, ReasonExtension)
 	}
 }

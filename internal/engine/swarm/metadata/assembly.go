@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"crypto/sha1"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -13,6 +14,8 @@ type assembly struct {
 	size    int64
 	owner   *peer // The one who makes it, or nil if all of its size do.
 	began   time.Duration
+	turns   int      // The most that any peer on it has had before.
+	got     int64    // Bytes of parts.
 	parts   [][]byte // nil where a piece is missing.
 	senders []ID     // Of parts.
 	missing int
@@ -20,10 +23,10 @@ type assembly struct {
 	cursor  int     // Where to look next for a piece to ask for.
 }
 
-func newAssembly(size int64, owner *peer, now time.Duration) *assembly {
-	n := pieces(size)
+func newAssembly(p *peer, owner *peer, now time.Duration) *assembly {
+	n := pieces(p.size)
 	return &assembly{
-		size: size, owner: owner, began: now, missing: n,
+		size: p.size, owner: owner, began: now, turns: p.turns, missing: n,
 		parts: make([][]byte, n), senders: make([]ID, n), asks: make([]uint8, n),
 	}
 }
@@ -43,6 +46,7 @@ func lengthOf(size int64, piece int) int64 {
 func (c *assembly) add(from ID, piece int, data []byte) {
 	if c.parts[piece] == nil {
 		c.parts[piece], c.senders[piece] = data, from
+		c.got += int64(len(data))
 		c.missing--
 	}
 }
@@ -65,9 +69,12 @@ func (c *assembly) only() (ID, bool) {
 	return first, !slices.ContainsFunc(c.senders, func(id ID) bool { return id != first })
 }
 
-// overdue says that a copy takes so long that others may have its place.
+// overdue says that a copy of which another size waits for the place came on
+// so slowly that it has to go. What counts is what has arrived, for the size
+// may be a lie. It may take twice as long at each further turn, so that a slow
+// peer that is honest comes to its end too.
 func (c *assembly) overdue(now time.Duration) bool {
-	return now-c.began > soloTime+time.Duration(c.size/soloRate)*time.Second
+	return now-c.began > soloTime<<min(c.turns, maxTurns)+time.Duration(c.got/soloRate)*time.Second
 }
 
 // next returns the piece to ask a peer for: one that nobody is being asked
@@ -97,33 +104,89 @@ func (f *Fetch) shared(size int64) *assembly {
 
 // assign gives peers that may be asked a copy to work on.
 func (f *Fetch) assign(now time.Duration) {
-	for _, p := range slices.Clone(f.peers) {
-		if p.work != nil || now < p.until {
+	for kind := range f.byWait {
+		f.assignOf(kind, now)
+	}
+}
+
+// kindOf returns 0 for a size whose copy is small, and 1 for one that is large.
+func kindOf(size int64) int {
+	if size > maxSmall {
+		return 1
+	}
+	return 0
+}
+
+// assignOf gives peers that offer sizes of a kind a copy to work on. A place
+// goes to the size that most addresses offer, for as a rule most tell the
+// truth. If that was not the peer that waits longest, the next is for that one,
+// so that nobody is kept out.
+func (f *Fetch) assignOf(kind int, now time.Duration) {
+	var waiting []*peer
+	for _, p := range f.peers {
+		if p.work == nil && now >= p.until && kindOf(p.size) == kind {
+			waiting = append(waiting, p)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	longest := waiting[0]
+	if !f.byWait[kind] {
+		hosts := f.offers()
+		slices.SortStableFunc(waiting, func(a, b *peer) int { return hosts[b.size] - hosts[a.size] })
+	}
+	var first *peer
+	for _, p := range waiting {
+		if p.work = f.shared(p.size); p.work != nil {
+			p.work.turns = max(p.work.turns, p.turns)
 			continue
 		}
-		if p.work = f.shared(p.size); p.work != nil || !f.makeRoom(p.size, now) {
+		if !f.makeRoom(p.size, now) {
 			continue
 		}
 		var owner *peer
 		if slices.Contains(f.wrong, p.size) {
 			owner = p
 		}
-		p.work = newAssembly(p.size, owner, now)
+		p.work = newAssembly(p, owner, now)
 		f.all = append(f.all, p.work)
+		if first == nil {
+			first = p
+		}
+	}
+	if first != nil {
+		f.byWait[kind] = !f.byWait[kind] && first != longest
 	}
 }
 
-// makeRoom says whether a copy of a size may be begun. It ends one that has
-// taken too long if that is what it takes; those who made it go to the end of
-// the queue.
+// offers returns how many addresses offer each size.
+func (f *Fetch) offers() map[int64]int {
+	type offer struct {
+		host netip.Prefix
+		size int64
+	}
+	seen, n := map[offer]bool{}, map[int64]int{}
+	for _, p := range f.peers {
+		if o := (offer{p.host, p.size}); !seen[o] {
+			seen[o] = true
+			n[p.size]++
+		}
+	}
+	return n
+}
+
+// makeRoom says whether a copy of a size may be begun. It ends one that is
+// overdue if that is what it takes; those who made it go to the end of the
+// queue.
 func (f *Fetch) makeRoom(size int64, now time.Duration) bool {
 	n, limit := 0, maxCopies
-	if size > maxSmall {
+	if kindOf(size) == 1 {
 		limit = 1
 	}
 	var slow *assembly
 	for _, c := range f.all {
-		if (c.size > maxSmall) == (size > maxSmall) {
+		if kindOf(c.size) == kindOf(size) {
 			if n++; slow == nil && c.overdue(now) {
 				slow = c
 			}
@@ -137,6 +200,7 @@ func (f *Fetch) makeRoom(size int64, now time.Duration) bool {
 	}
 	for _, p := range slices.Clone(f.peers) {
 		if p.work == slow {
+			p.turns = slow.turns + 1
 			f.last(p)
 		}
 	}

@@ -13,12 +13,14 @@
 //   - When a copy is right, every piece that anybody ever sent is held against
 //     it, and every size that is still offered: what differs was a lie.
 //
-// So an honest peer is never taken for a liar, and as long as there is one it
-// gets its turn.
+// There is memory for a few copies only, so sizes wait for their turn, and a copy
+// that comes too slowly makes room. So an honest peer is never taken for a
+// liar, and as long as there is one it gets its turn.
 package metadata
 
 import (
 	"crypto/sha1"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -36,6 +38,9 @@ type Fetch struct {
 	wrong []int64      // Sizes of which a copy by several peers was wrong.
 	sums  []sum        // What was sent, by whom.
 	done  []byte
+	// Of small and of large copies: the next place goes to the peer that waits
+	// longest, not to the size that most addresses offer.
+	byWait [2]bool
 }
 
 // Steps is what [Fetch.Step] wants done.
@@ -62,7 +67,9 @@ type sum struct {
 // peer is somebody who offers metadata.
 type peer struct {
 	id      ID
+	host    netip.Prefix
 	size    int64
+	turns   int       // How many copies had to make room while it worked on them.
 	work    *assembly // The copy that it works on, or nil.
 	asked   []asked
 	until   time.Duration // When it may be asked again.
@@ -83,8 +90,8 @@ func New(hash [sha1.Size]byte) *Fetch { return &Fetch{hash: hash, byID: map[ID]*
 func (f *Fetch) Done() []byte { return f.done }
 
 // Offer says that a peer has so many bytes of metadata, or has none after all.
-// It returns false if the size can't be right. Saying it again changes nothing.
-func (f *Fetch) Offer(id ID, size int64) bool {
+// The host is the addresses that count as one with the peer's. It returns false if the size can't be right. Saying it again changes nothing.
+func (f *Fetch) Offer(id ID, host netip.Prefix, size int64) bool {
 	p := f.byID[id]
 	if p != nil && p.size == size {
 		return true
@@ -96,7 +103,7 @@ func (f *Fetch) Offer(id ID, size int64) bool {
 	if size < 0 || size > MaxSize {
 		return false
 	}
-	p = &peer{id: id, size: size}
+	p = &peer{id: id, host: host, size: size}
 	f.byID[id] = p
 	f.peers = append(f.peers, p)
 	return true
@@ -232,6 +239,7 @@ func (f *Fetch) Step(now time.Duration) (s Steps) {
 // check holds a copy that is whole against the hash.
 func (f *Fetch) check(c *assembly, s *Steps) {
 	if c.hash() == f.hash {
+		f.all = nil // The other copies go first: this one is about to be there twice.
 		f.done = c.bytes()
 		f.convict(s)
 		return
@@ -269,7 +277,7 @@ func (f *Fetch) convict(s *Steps) {
 	}
 	slices.Sort(s.Liars)
 	s.Liars = slices.Compact(s.Liars)
-	f.all, f.sums = nil, nil
+	f.sums = nil
 }
 
 // timeOut gives what was waited for too long to others.

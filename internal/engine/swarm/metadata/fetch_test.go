@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +20,19 @@ type stranger struct {
 	delay   time.Duration // Of an answer.
 	joins   time.Duration
 	leaves  time.Duration // 0 is never.
+	host    int           // 0 is one of its own.
+}
+
+// at returns the host of a stranger.
+func (p *stranger) at(id ID) netip.Prefix {
+	if p.host != 0 {
+		return host(p.host)
+	}
+	return host(1000 + int(id))
+}
+
+func host(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32)
 }
 
 // world runs a fetch among strangers, in virtual time.
@@ -74,7 +88,7 @@ func (w *world) run(limit time.Duration) time.Duration {
 				if p.size != int64(len(w.truth)) {
 					w.lied[id] = true
 				}
-				if !w.f.Offer(id, p.size) {
+				if !w.f.Offer(id, p.at(id), p.size) {
 					w.t.Fatalf("the size %d of %d was refused", p.size, id)
 				}
 			}
@@ -245,7 +259,7 @@ func TestAPeerThatNeverAnswersIsOfNoUse(t *testing.T) {
 func TestOfferedSizesAreBounded(t *testing.T) {
 	f := New([20]byte{})
 	for size, ok := range map[int64]bool{-1: false, 0: true, 1: true, MaxSize - 1: true, MaxSize: true, MaxSize + 1: false, 1 << 62: false} {
-		if f.Offer(1, size) != ok {
+		if f.Offer(1, host(1), size) != ok {
 			t.Errorf("an offer of %d bytes: %v", size, !ok)
 		}
 		f.Leave(1)
@@ -269,12 +283,83 @@ func TestMemoryIsBoundedAndLargeLiesAreNoObstacle(t *testing.T) {
 	}
 }
 
+// One that offers a lot and sends it in drips holds the only place for large
+// metadata no longer than what it sends is worth.
+func TestAPeerThatDripsDoesNotHoldThePlace(t *testing.T) {
+	for n := 1; n <= 10; n += 9 {
+		all := repeat(n, stranger{size: MaxSize, delay: 4 * 3 * time.Second, host: 1})
+		all = append(all, stranger{joins: time.Second, delay: 100 * time.Millisecond})
+		w := newWorld(t, 1, 320*PieceLength, all...)
+		if took := w.run(3 * time.Hour); took > 2*time.Minute {
+			t.Errorf("with %d of them it took %v", n, took)
+		}
+		w.judge()
+	}
+}
+
+// The same when each of them offers another size, and is so fast that it is
+// never overdue: most go first.
+func TestTheSizeThatMostAddressesOfferGoesFirst(t *testing.T) {
+	var all []stranger
+	for i := range 20 {
+		all = append(all, stranger{size: MaxSize - int64(i), delay: 400 * time.Millisecond, host: 1})
+	}
+	all = append(all, repeat(2, stranger{joins: time.Second, delay: 200 * time.Millisecond})...)
+	w := newWorld(t, 1, 320*PieceLength, all...)
+	// The first of them sends all that it offers, at 4 pieces each 400 ms.
+	if took := w.run(3 * time.Hour); took > 5*time.Minute {
+		t.Errorf("it took %v", took)
+	}
+	w.judge()
+}
+
+// Many addresses that lie alike don't keep out the one that does not.
+func TestAMinorityGetsItsTurn(t *testing.T) {
+	all := repeat(10, stranger{size: MaxSize, delay: 4 * 3 * time.Second})
+	all = append(all, repeat(10, stranger{size: MaxSize - 1, delay: 4 * 3 * time.Second})...)
+	all = append(all, stranger{joins: time.Second, delay: 100 * time.Millisecond})
+	w := newWorld(t, 1, 320*PieceLength, all...)
+	if took := w.run(3 * time.Hour); took > 10*time.Minute {
+		t.Errorf("it took %v", took)
+	}
+	w.judge()
+}
+
+// At each turn an honest peer that is slow gets more time, until it suffices.
+func TestASlowPeerComesToItsEndAmongOthersThatWait(t *testing.T) {
+	var all []stranger
+	for i := range 5 {
+		all = append(all, stranger{size: MaxSize - int64(i), delay: 4 * 3 * time.Second, host: 1})
+	}
+	all = append(all, stranger{joins: time.Second, delay: 2 * time.Second}) // At 32 KiB/s.
+	w := newWorld(t, 1, 320*PieceLength, all...)
+	w.run(2 * time.Hour)
+	w.judge()
+}
+
+func TestACopyIsOverdueByWhatHasArrived(t *testing.T) {
+	for turns, patience := range []time.Duration{soloTime, 2 * soloTime, 4 * soloTime} {
+		c := newAssembly(&peer{size: MaxSize, turns: turns}, nil, time.Hour)
+		for range 2 * soloRate / PieceLength {
+			c.add(1, int(c.got/PieceLength), make([]byte, PieceLength))
+		}
+		end := time.Hour + patience + 2*time.Second
+		if c.overdue(end-1) || c.overdue(end) || !c.overdue(end+1) {
+			t.Errorf("after %d turns: %v, %v, %v", turns, c.overdue(end-1), c.overdue(end), c.overdue(end+1))
+		}
+	}
+	most := newAssembly(&peer{size: 1, turns: 1 << 30}, nil, 0)
+	if end := soloTime << maxTurns; most.overdue(end) || !most.overdue(end+1) {
+		t.Error("the time for a turn grows without end")
+	}
+}
+
 func TestDataThatWasNotAskedForIsRefused(t *testing.T) {
 	f := New([20]byte{1})
 	if f.Data(1, 0, []byte("x")) || f.Reject(0, 1, 0) {
 		t.Error("of a stranger")
 	}
-	f.Offer(1, 2*PieceLength)
+	f.Offer(1, host(1), 2*PieceLength)
 	if f.Data(1, 0, make([]byte, PieceLength)) || f.Reject(0, 1, 0) {
 		t.Error("before it was asked")
 	}
@@ -312,7 +397,7 @@ func FuzzFetch(f *testing.F) {
 			}
 			switch what {
 			case 0:
-				fetch.Offer(id, int64(len(truth))+int64(arg/7%3))
+				fetch.Offer(id, host(int(id)%3), int64(len(truth))+int64(arg/7%3))
 				open[id] = open[id][:0]
 			case 1, 2:
 				if n := len(open[id]); n > 0 && fetch.byID[id] != nil {
@@ -393,7 +478,7 @@ func asks(s Steps) map[ID]int {
 
 func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
 	f := New([20]byte{1})
-	f.Offer(1, 100*PieceLength)
+	f.Offer(1, host(1), 100*PieceLength)
 	if n := asks(f.Step(0))[1]; n != maxAsked {
 		t.Errorf("%d pieces are asked of a peer", n)
 	}
@@ -408,12 +493,12 @@ func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
 				if c.size <= maxSmall {
 					d = -d
 				}
-				f.Offer(ID(i), c.size+d)
+				f.Offer(ID(i), host(i), c.size+d)
 			}
 			if got := len(asks(f.Step(0))); got != min(n, c.copies) {
 				t.Errorf("%d peers with about %d bytes: %d are asked", n, c.size, got)
 			}
-			late := soloTime + time.Duration(c.size/soloRate+2)*time.Second
+			late := soloTime + time.Second
 			s := f.Step(late) // Those who were asked are too slow; whoever waits gets the place.
 			if got := asks(s)[ID(n-1)]; n > c.copies && got == 0 {
 				t.Errorf("%d peers with about %d bytes: the last one never gets its turn", n, c.size)
@@ -424,7 +509,7 @@ func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
 
 func TestHowOftenAPeerMayBeTooSlow(t *testing.T) {
 	f := New([20]byte{1})
-	f.Offer(1, PieceLength)
+	f.Offer(1, host(1), PieceLength)
 	now := time.Duration(0)
 	for strike := 1; strike <= maxStrikes; strike++ {
 		if n := asks(f.Step(now))[1]; n != 1 {

@@ -43,6 +43,8 @@ const (
 	// that it would not: after a number of requests peers may (BEP 9).
 	pause = 20 * time.Second
 	// A copy that has to make room for others who wait gets soloTime, and a
-	// second for each soloRate bytes.
-	soloTime, soloRate = 30 * time.Second, 16 << 10
+	// second for each soloRate bytes that have come, which is the rate at
+	// which this engine serves metadata itself. soloTime doubles with each
+	// turn that did not suffice, up to maxTurns times.
+	soloTime, soloRate, maxTurns = 30 * time.Second, 128 << 10, 6
 )
