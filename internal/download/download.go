@@ -163,7 +163,7 @@ type Progress struct {
 	// is about those alone.
 	Selection string
 
-	BytesTotal      int64 // Size of the selected files; 0 until resolved.
+	BytesTotal      int64 // Size of the selected files; 0 until it is known.
 	BytesVerified   int64 // Of BytesTotal: in verified pieces.
 	BytesDownloaded int64 // Payload received in this run, failed and duplicate blocks included.
 	BytesWasted     int64 // Of BytesDownloaded: failed their hash or came twice.

@@ -43,6 +43,7 @@ func firstProgress(s Spec) *download.Progress {
 	}
 	if s.Metainfo != nil {
 		p.State = download.StateChecking
+		describe(p, s.Metainfo, nil)
 	}
 	return p
 }

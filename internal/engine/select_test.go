@@ -70,6 +70,24 @@ func sameFiles(t *testing.T, root, dir string, want []string) {
 	}
 }
 
+// Add holds the lock of the whole engine, and one torrent's patterns may take
+// minutes with its files.
+func TestFilesAreChosenBehind(t *testing.T) {
+	m := create(t, small().write(t, "content"), 16<<10, "")
+	spec := Spec{Metainfo: m, Dir: t.TempDir(), Files: download.Files{Include: []string{"README"}}}
+	tor := newTorrent(newTestEngine(t, Config{}), spec)
+	if p := tor.Progress(); tor.selection != nil || p.Name != "content" || p.InfoHash != m.InfoHash.String() || p.State != download.StateChecking {
+		t.Errorf("it begins with %+v, chosen: %+v", p, tor.selection)
+	}
+	if err := tor.choose(spec.Files); err != nil || tor.Progress().BytesTotal != 40 {
+		t.Errorf("%d bytes, %v", tor.Progress().BytesTotal, err)
+	}
+	tor.cancel()
+	if err := tor.choose(spec.Files); !errors.Is(err, context.Canceled) || tor.selection != nil {
+		t.Errorf("of a torrent that is to stop: %v", err)
+	}
+}
+
 // counts waits until a torrent is in a state and counts a selection.
 func counts(t *testing.T, tor *Torrent, s download.State, f download.Files) *download.Progress {
 	t.Helper()

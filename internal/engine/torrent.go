@@ -34,7 +34,7 @@ type Torrent struct {
 	changed  chan struct{}
 
 	files     download.Files       // What selection was made of. Like it, the goroutine's own.
-	selection *selection.Selection // nil until the metainfo is known.
+	selection *selection.Selection // nil until the metainfo is known and files were chosen.
 	known     []netip.AddrPort     // Peers of the last session, to begin the next one with.
 
 	publishing sync.Mutex          // Held while the snapshot is replaced.
@@ -87,9 +87,6 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.progress.Store(firstProgress(s))
-	if s.Metainfo != nil {
-		_ = t.choose(s.Files) // What is wrong is told when the files are to be opened.
-	}
 	return t
 }
 
@@ -265,14 +262,15 @@ func (t *Torrent) open() (*disk.Store, error) {
 }
 
 // choose selects files of the torrent, whose metainfo is known, and shows how
-// much that is. Nothing of it is known to be there.
+// much that is. Nothing of it is known to be there. It may take long, and ends
+// early if the torrent is to stop.
 func (t *Torrent) choose(files download.Files) error {
 	m := t.meta.Load()
 	var only []metainfo.IndexRange
 	if t.spec.Magnet != nil {
 		only = t.spec.Magnet.Select
 	}
-	chosen, err := selection.New(m.Info, files, only...)
+	chosen, err := selection.New(t.ctx.Err, m.Info, files, only...)
 	t.files, t.selection = files, chosen
 	t.amend(func(p *download.Progress) {
 		p.Selection = files.Selection()

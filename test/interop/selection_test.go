@@ -58,7 +58,7 @@ func info(t *testing.T, torrent string) (*metainfo.Info, *selection.Selection) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := selection.New(m.Info, download.Files{Include: chosen})
+	s, err := selection.New(t.Context().Err, m.Info, download.Files{Include: chosen})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,57 +10,83 @@ import (
 
 // pattern is one glob, as a person wrote it, made ready for matching.
 type pattern struct {
-	glob     string
-	anchored bool // It is matched against whole paths, and not against names.
-	folders  bool // It matches folders only.
+	globs    []string // Without braces: a name that one of them matches is matched.
+	anchored bool     // It is matched against whole paths, and not against names.
+	folders  bool     // It matches folders only.
 }
 
-// compile checks a pattern. Its error says what is wrong with it.
-func compile(s string) (pattern, error) {
-	p := pattern{glob: s}
+// compile checks a pattern that may stand for so many globs at most. Its error
+// says what is wrong with it.
+func compile(s string, most int) (p pattern, err error) {
 	switch {
 	case s == "":
 		return p, fmt.Errorf("a pattern is empty; to select everything leave the list empty")
 	case len(s) > maxPattern:
 		return p, fmt.Errorf("the pattern %.40q… has %d bytes, and at most %d are allowed", s, len(s), maxPattern)
 	}
-	p.glob, p.folders = strings.CutSuffix(p.glob, "/")
-	p.anchored = strings.Contains(p.glob, "/")
-	p.glob = strings.TrimPrefix(p.glob, "/")
+	glob, folders := strings.CutSuffix(s, "/")
+	p.folders, p.anchored = folders, strings.Contains(glob, "/")
+	glob = strings.TrimPrefix(glob, "/")
 	switch {
-	case p.glob == "" || path.Clean(p.glob) != p.glob || p.glob == "." || p.glob == ".." || strings.HasPrefix(p.glob, "../"):
+	case glob == "" || path.Clean(glob) != glob || glob == "." || glob == ".." || strings.HasPrefix(glob, "../"):
 		return p, fmt.Errorf("the pattern %q is no path: remove '//', './' and '..'", s)
-	case !doublestar.ValidatePattern(p.glob):
+	case !doublestar.ValidatePattern(glob):
 		return p, fmt.Errorf("the pattern %q is malformed: close '[' and '{', or put a '\\' before them to mean the character", s)
-	case combinations(p.glob) > maxCombinations:
-		return p, fmt.Errorf("the pattern %q has too many combinations of alternatives in '{}', at most %d are allowed: make it several patterns", s, maxCombinations)
+	}
+	if p.globs = expand(nil, glob, 0, most); len(p.globs) > most {
+		return p, fmt.Errorf("with the pattern %.100q all lists together stand for more than %d patterns, as each alternative in '{}' makes one more: use fewer or wider ones", s, maxAlternatives)
 	}
 	return p, nil
 }
 
-// combinations returns what the alternatives in braces multiply to, or more:
-// the time that a match takes grows with it.
-func combinations(glob string) int {
-	n := 1
-	var open []int // Alternatives of the groups that are open.
-	for i := 0; i < len(glob) && n <= maxCombinations; i++ {
+// expand appends the globs without braces that a well-formed one stands for, the
+// bytes before from being free of them. It stops as soon as all are more than most.
+func expand(all []string, glob string, from, most int) []string {
+	open, ends := braces(glob, from)
+	if ends == nil {
+		return append(all, glob)
+	}
+	begin, rest := open+1, glob[ends[len(ends)-1]+1:]
+	for _, end := range ends {
+		if len(all) > most {
+			break
+		}
+		all = expand(all, glob[:open]+glob[begin:end]+rest, open, most)
+		begin = end + 1
+	}
+	return all
+}
+
+// braces finds the first group of alternatives from a byte on: where it opens, and
+// where each alternative ends, which of the last is where the group does. Without
+// a group, ends is nil.
+func braces(glob string, from int) (open int, ends []int) {
+	depth := 0
+	for i := from; i < len(glob); i++ {
 		switch glob[i] {
 		case '\\':
 			i++
+		case '[': // All up to its end are characters.
+			for i++; i < len(glob) && glob[i] != ']'; i++ {
+				if glob[i] == '\\' {
+					i++
+				}
+			}
 		case '{':
-			open = append(open, 1)
+			if depth++; depth == 1 {
+				open = i
+			}
 		case ',':
-			if k := len(open) - 1; k >= 0 {
-				open[k]++
+			if depth == 1 {
+				ends = append(ends, i)
 			}
 		case '}':
-			if k := len(open) - 1; k >= 0 {
-				n *= open[k]
-				open = open[:k]
+			if depth--; depth == 0 {
+				return open, append(ends, i)
 			}
 		}
 	}
-	return n
+	return 0, nil
 }
 
 // match says whether the pattern matches a file or a folder itself.
@@ -71,8 +97,12 @@ func (p *pattern) match(name string, folder bool) bool {
 	if !p.anchored {
 		name = path.Base(name)
 	}
-	ok, err := doublestar.Match(p.glob, name)
-	return err == nil && ok // compile has found it to be well-formed.
+	for _, glob := range p.globs {
+		if doublestar.MatchUnvalidated(glob, name) { // compile has found it to be well-formed.
+			return true
+		}
+	}
+	return false
 }
 
 // patterns is a list of patterns, and what it said of folders.
@@ -81,16 +111,19 @@ type patterns struct {
 	folders map[string]bool // Whether one of them matches the folder, or one that it is in.
 }
 
-func compileAll(globs []string) (*patterns, error) {
+// compileAll makes a list of patterns ready. They may stand for left globs at most,
+// and what they do is taken off it.
+func compileAll(globs []string, left *int) (*patterns, error) {
 	if len(globs) > maxPatterns {
 		return nil, fmt.Errorf("there are %d patterns in a list, and at most %d are allowed", len(globs), maxPatterns)
 	}
 	all := &patterns{folders: map[string]bool{".": false}}
 	for _, s := range globs {
-		p, err := compile(s)
+		p, err := compile(s, *left)
 		if err != nil {
 			return nil, err
 		}
+		*left -= len(p.globs)
 		all.list = append(all.list, p)
 	}
 	return all, nil

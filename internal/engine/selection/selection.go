@@ -87,7 +87,10 @@ func (s *Selection) Wanted() []*bitfield.Bitfield {
 // 0; none is all. That is what a magnet link may ask for (BEP 53), and a person
 // who names patterns knows better. The error is a permanent [download.Failure]:
 // a pattern is malformed, or nothing is selected.
-func New(info *metainfo.Info, f download.Files, only ...metainfo.IndexRange) (*Selection, error) {
+//
+// Many patterns and many files take minutes together, so nobody may hold a lock
+// meanwhile. Now and then stop is asked, and its error ends the work.
+func New(stop func() error, info *metainfo.Info, f download.Files, only ...metainfo.IndexRange) (*Selection, error) {
 	r, err := compileRules(f)
 	if err != nil {
 		return nil, &download.Failure{Reason: download.ReasonPatternInvalid, Message: err.Error(), Permanent: true}
@@ -100,6 +103,11 @@ func New(info *metainfo.Info, f download.Files, only ...metainfo.IndexRange) (*S
 		s.Classes = append(s.Classes, bitfield.New(info.PieceCount()))
 	}
 	for i := range info.Files {
+		if i%patience == 0 {
+			if err := stop(); err != nil {
+				return nil, err
+			}
+		}
 		file := &info.Files[i]
 		if file.Pad {
 			continue
@@ -168,11 +176,12 @@ func Path(info *metainfo.Info, i int) string {
 type rules struct{ include, exclude, high, low *patterns }
 
 func compileRules(f download.Files) (r rules, err error) {
+	left := maxAlternatives
 	for _, list := range []struct {
 		to    **patterns
 		globs []string
 	}{{&r.include, f.Include}, {&r.exclude, f.Exclude}, {&r.high, f.High}, {&r.low, f.Low}} {
-		if *list.to, err = compileAll(list.globs); err != nil {
+		if *list.to, err = compileAll(list.globs, &left); err != nil {
 			return r, err
 		}
 	}

@@ -3,9 +3,12 @@ package selection
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
@@ -56,7 +59,7 @@ var dataset = []string{
 
 func selected(t *testing.T, info *metainfo.Info, f download.Files) []string {
 	t.Helper()
-	s, err := New(info, f)
+	s, err := New(t.Context().Err, info, f)
 	if err != nil {
 		t.Fatalf("%+v: %v", f, err)
 	}
@@ -105,7 +108,7 @@ func TestPatternsMatchAsInGitignore(t *testing.T) {
 		"docs/[[]draft*.md":  "docs/[draft].md",
 		"pad":                "",
 	} {
-		s, err := New(info, download.Files{Include: []string{pattern}})
+		s, err := New(t.Context().Err, info, download.Files{Include: []string{pattern}})
 		if want == "" {
 			var f *download.Failure
 			if !errors.As(err, &f) || f.Reason != download.ReasonNothingSelected {
@@ -145,11 +148,11 @@ func TestExcludeTakesAwayFromWhatIsIncluded(t *testing.T) {
 
 func TestEverythingIsSelectedWithoutPatterns(t *testing.T) {
 	info := torrent(t, dataset...)
-	s, err := New(info, download.Files{Sequential: true})
+	s, err := New(t.Context().Err, info, download.Files{Sequential: true})
 	if err != nil || !s.All || !s.Pieces.IsFull() || s.Wanted() != nil || s.Bytes != info.PayloadLength() {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s, err = New(info, download.Files{Include: []string{"**"}}); err != nil || !s.All {
+	if s, err = New(t.Context().Err, info, download.Files{Include: []string{"**"}}); err != nil || !s.All {
 		t.Errorf("**: %+v, %v", s, err)
 	}
 	single := parse(t, "d4:infod6:lengthi3e4:name5:a.iso12:piece lengthi10e6:pieces20:xxxxxxxxxxxxxxxxxxxxee")
@@ -181,7 +184,7 @@ func TestPiecesOnABoundaryAreWanted(t *testing.T) {
 		{download.Files{High: []string{"a"}, Low: []string{"*"}}, "[0 1 2 3 4]", "[0 1]", "[]", "[2 3 4]"},
 		{download.Files{Exclude: []string{"c"}, High: []string{"c"}}, "[0 1 3 4]", "[]", "[0 1 3 4]", "[]"},
 	} {
-		s, err := New(info, c.f)
+		s, err := New(t.Context().Err, info, c.f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +205,7 @@ func TestPiecesOnABoundaryAreWanted(t *testing.T) {
 }
 
 func TestNothingSelectedTellsWhatThereIs(t *testing.T) {
-	_, err := New(torrent(t, dataset...), download.Files{Include: []string{"*.zip"}})
+	_, err := New(t.Context().Err, torrent(t, dataset...), download.Files{Include: []string{"*.zip"}})
 	var f *download.Failure
 	if !errors.As(err, &f) || !f.Permanent || f.Reason != download.ReasonNothingSelected {
 		t.Fatalf("got %v", err)
@@ -225,6 +228,7 @@ func TestMalformedPatternsAreRefused(t *testing.T) {
 
 func TestLimitsOfPatterns(t *testing.T) {
 	groups := func(n int) string { return strings.Repeat("{a,b}", n) }
+	plain := slices.Repeat([]string{"a"}, maxPatterns)
 	for _, c := range []struct {
 		what string
 		f    download.Files
@@ -234,15 +238,59 @@ func TestLimitsOfPatterns(t *testing.T) {
 		{"one more", download.Files{Include: slices.Repeat([]string{"a"}, maxPatterns+1)}, false},
 		{"as long as it may be", download.Files{Include: []string{strings.Repeat("a", maxPattern)}}, true},
 		{"one longer", download.Files{Include: []string{strings.Repeat("a", maxPattern+1)}}, false},
-		{"below the combinations", download.Files{Include: []string{groups(5)}}, true},
-		{"as many combinations", download.Files{Include: []string{groups(6)}}, true},
-		{"twice as many", download.Files{Include: []string{groups(7)}}, false},
-		{"braces that are characters", download.Files{Include: []string{strings.Repeat(`\{a,b\}`, 10)}}, true},
-		{"nested", download.Files{Include: []string{"{a,{b,{c,d}}}" + groups(4)}}, false},
+		{"fewer alternatives than there may be", download.Files{Include: []string{groups(7)}}, true},
+		{"as many alternatives", download.Files{Include: []string{groups(8)}}, true},
+		{"twice as many", download.Files{Include: []string{groups(9)}}, false},
+		{"as many in one group", download.Files{Include: []string{"{" + strings.Repeat(",", maxAlternatives-1) + "}a"}}, true},
+		{"one more in one group", download.Files{Include: []string{"{" + strings.Repeat(",", maxAlternatives) + "}a"}}, false},
+		{"braces that are characters", download.Files{Include: []string{strings.Repeat(`\{a,b\}`, 10) + strings.Repeat("[{,}]", 10)}}, true},
+		{"as many nested", download.Files{Include: []string{"{a,{b,{c,d}}}" + groups(6)}}, true},
+		{"more nested", download.Files{Include: []string{"{a,{b,{c,{d,e}}}}" + groups(6)}}, false},
+		{"more than can be counted", download.Files{Include: []string{groups(100)}}, false},
+		{"as many in all lists together", download.Files{Include: []string{groups(6)}, Exclude: []string{groups(6)}, High: []string{groups(6)}, Low: []string{groups(6)}}, true},
+		{"one more in the last list", download.Files{Include: []string{groups(6)}, Exclude: []string{groups(6)}, High: []string{groups(6)}, Low: []string{groups(6), "a"}}, false},
+		{"full lists", download.Files{Include: plain, Exclude: plain, High: plain, Low: plain}, true},
+		{"full lists and one alternative more", download.Files{Include: plain, Exclude: append([]string{"{a,b}"}, plain[1:]...), High: plain, Low: plain}, false},
 	} {
 		if err := Check(c.f); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.what, err)
 		}
+	}
+}
+
+func TestBracesStandForEachOfTheirAlternatives(t *testing.T) {
+	for glob, want := range map[string]string{
+		"a":                 "a",
+		"{a,b}":             "a b",
+		"x{a,b}y{c,d}z":     "xaycz xaydz xbycz xbydz",
+		"{a,{b,c}d}e":       "ae bde cde",
+		"{a}{,b}":           "a ab",
+		`\{a,{b\,,c\}}`:     `\{a,b\, \{a,c\}`,
+		"[{,}]{[,}],a}":     "[{,}][,}] [{,}]a",
+		`[\]{a,b}]{c,d}`:    `[\]{a,b}]c [\]{a,b}]d`,
+		"{train,test/a}/**": "train/** test/a/**",
+	} {
+		if got := strings.Join(expand(nil, glob, 0, maxAlternatives), " "); got != want {
+			t.Errorf("%s stands for %s, want %s", glob, got, want)
+		}
+	}
+}
+
+// TestSelectionEndsWhenNobodyWantsIt asks for files of which there are many.
+func TestSelectionEndsWhenNobodyWantsIt(t *testing.T) {
+	var files []string
+	for i := range 3 * patience {
+		files = append(files, fmt.Sprintf("%d:1", i))
+	}
+	info, gone, asked := torrent(t, files...), errors.New("nobody wants it"), 0
+	stop := func() error {
+		if asked++; asked == 2 {
+			return gone
+		}
+		return nil
+	}
+	if s, err := New(stop, info, download.Files{Include: []string{"*"}}); s != nil || !errors.Is(err, gone) || asked != 2 {
+		t.Errorf("after %d questions: %v, %v", asked, s, err)
 	}
 }
 
@@ -252,9 +300,15 @@ func FuzzPattern(f *testing.F) {
 		f.Add(s, "train/a.tar")
 	}
 	f.Fuzz(func(t *testing.T, pattern, name string) {
-		p, err := compileAll([]string{pattern})
-		if err != nil || len(name) > 3<<10 {
+		left := maxAlternatives
+		p, err := compileAll([]string{pattern}, &left)
+		if err != nil || len(name) > 3<<10 || !fs.ValidPath(name) { // Of a torrent all are valid.
 			return
+		}
+		for _, glob := range p.list[0].globs {
+			if _, ends := braces(glob, 0); ends != nil || !doublestar.ValidatePattern(glob) {
+				t.Errorf("%q stands for %q", pattern, glob)
+			}
 		}
 		p.match(name)
 	})
@@ -268,7 +322,7 @@ func BenchmarkAHundredThousandFiles(b *testing.B) {
 	info := torrent(b, files...)
 	f := download.Files{Include: []string{"*.jpg", "**/x/*.png"}, Exclude: []string{"part1?0/"}, High: []string{"*7.jpg"}}
 	for b.Loop() {
-		if _, err := New(info, f); err != nil {
+		if _, err := New(b.Context().Err, info, f); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -288,7 +342,7 @@ func TestNumbersOfAMagnetLink(t *testing.T) {
 		{download.Files{High: []string{"3"}}, []metainfo.IndexRange{{First: 3, Last: 4}}, []int{3, 4}},
 		{download.Files{Include: []string{"2"}}, []metainfo.IndexRange{{First: 3, Last: 4}}, []int{2}},
 	} {
-		s, err := New(info, c.files, c.only...)
+		s, err := New(t.Context().Err, info, c.files, c.only...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +354,7 @@ func TestNumbersOfAMagnetLink(t *testing.T) {
 			t.Errorf("%+v of %+v: %v, %d bytes, all: %v; want %v", c.files, c.only, got, s.Bytes, s.All, c.want)
 		}
 	}
-	if _, err := New(info, download.Files{}, metainfo.IndexRange{First: 6, Last: 9}); err == nil {
+	if _, err := New(t.Context().Err, info, download.Files{}, metainfo.IndexRange{First: 6, Last: 9}); err == nil {
 		t.Error("a number beyond all files selects something")
 	}
 }

@@ -196,7 +196,7 @@ func (r *run) attempt(ctx context.Context) error {
 	}
 	if c.meta != nil {
 		var err error
-		if r.chosen, err = selection.New(c.meta.Info, want.Files, c.only()...); err != nil {
+		if r.chosen, err = selection.New(ctx.Err, c.meta.Info, want.Files, c.only()...); err != nil {
 			return err
 		}
 	}
