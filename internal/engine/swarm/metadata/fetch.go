@@ -239,7 +239,11 @@ func (f *Fetch) Step(now time.Duration) (s Steps) {
 // check holds a copy that is whole against the hash.
 func (f *Fetch) check(c *assembly, s *Steps) {
 	if c.hash() == f.hash {
-		f.all = nil // The other copies go first: this one is about to be there twice.
+		for _, o := range slices.Clone(f.all) {
+			if f.drop(o); o != c {
+				o.parts = nil // First, for the right copy is about to be there twice.
+			}
+		}
 		f.done = c.bytes()
 		f.convict(s)
 		return
@@ -270,7 +274,6 @@ func (f *Fetch) convict(s *Steps) {
 		}
 	}
 	for _, p := range f.peers {
-		p.work = nil
 		if p.size != size {
 			s.Liars = append(s.Liars, p.id)
 		}

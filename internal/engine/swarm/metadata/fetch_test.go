@@ -337,6 +337,24 @@ func TestASlowPeerComesToItsEndAmongOthersThatWait(t *testing.T) {
 	w.judge()
 }
 
+func TestOtherCopiesAreLetGoOfOnceOneIsRight(t *testing.T) {
+	truth := make([]byte, 10)
+	f := New(sha1.Sum(truth))
+	f.Offer(1, host(1), 2*PieceLength)
+	f.Offer(2, host(2), 10)
+	f.Step(0)
+	f.Data(1, 0, make([]byte, PieceLength))
+	f.Data(2, 0, truth)
+	other := f.byID[1].work
+	if other.got != PieceLength {
+		t.Fatalf("it has %d bytes", other.got)
+	}
+	f.Step(0)
+	if f.Done() == nil || other.parts != nil || f.byID[1].work != nil || f.byID[2].work != nil || len(f.all) > 0 {
+		t.Errorf("done %v, and %d pieces of another copy are held", f.Done() != nil, len(other.parts))
+	}
+}
+
 func TestACopyIsOverdueByWhatHasArrived(t *testing.T) {
 	for turns, patience := range []time.Duration{soloTime, 2 * soloTime, 4 * soloTime} {
 		c := newAssembly(&peer{size: MaxSize, turns: turns}, nil, time.Hour)
