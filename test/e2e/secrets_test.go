@@ -19,12 +19,12 @@ func TestSecretsOfServersProxiesAndLinksStayWithThem(t *testing.T) {
 	const secret = "s3cr3tPasskey"
 	w := newWorld(t)
 	asked := make(chan string, 1000)
-	proxy := serve(t, func(rw http.ResponseWriter, r *http.Request) { // It knows one host, and refuses all others.
+	proxy := serve(t, func(rw http.ResponseWriter, r *http.Request) { // It has servers by their addresses (no DNS is needed) and refuses others.
 		asked <- r.Header.Get("Proxy-Authorization") + r.Header.Get("X-Key")
 		switch r.Host {
-		case "works.test":
+		case "192.0.2.1":
 			_, _ = rw.Write([]byte("d8:intervali1800e5:peers0:15:warning message" + bencoded("mind "+r.URL.String()) + "e"))
-		case "moves.test":
+		case "192.0.2.2":
 			http.Redirect(rw, r, "http://:bad port/"+secret, http.StatusFound)
 		default:
 			rw.WriteHeader(http.StatusProxyAuthRequired)
@@ -47,13 +47,13 @@ func TestSecretsOfServersProxiesAndLinksStayWithThem(t *testing.T) {
 	down := freeAddress(t)
 	o := newTorrent(t, "secrets", 1<<20)
 	trackers := []string{
-		"http://works.test/" + secret, "http://moves.test/?k=" + secret, "http://refuses.test/" + secret, "https://refuses.test/" + secret,
+		"http://192.0.2.1/" + secret, "http://192.0.2.2/?k=" + secret, "http://192.0.2.3/" + secret, "https://192.0.2.3/" + secret,
 		"udp://" + down + "/" + secret,
 	}
 	seeds := []string{files + "/" + secret + "/", files + "/moved/?k=" + secret, "http://" + down + "/" + secret + "/"}
 	w.download("named", o.file, stallsAfter(2), func(td *v1alpha1.TorrentDownload) {
 		td.Spec.Discovery.Trackers, td.Spec.Discovery.WebSeeds = trackers, seeds
-		td.Spec.Discovery.Credentials = []v1alpha1.Credential{{Origin: "http://works.test", HeadersSecretRef: &v1alpha1.SecretReference{Name: "key"}}}
+		td.Spec.Discovery.Credentials = []v1alpha1.Credential{{Origin: "http://192.0.2.1", HeadersSecretRef: &v1alpha1.SecretReference{Name: "key"}}}
 	})
 	link := url.Values{"tr": trackers, "ws": seeds, "dn": {"linked"}}
 	w.download("linked", nil, stallsAfter(2), func(td *v1alpha1.TorrentDownload) {
@@ -61,7 +61,7 @@ func TestSecretsOfServersProxiesAndLinksStayWithThem(t *testing.T) {
 	})
 	w.stalls("named", "WebSeedUnavailable")
 	w.stalls("linked", "NoPeers")
-	w.await("the link's trackers are asked", func() bool { return strings.Count(op.logged(), "works.test") > 1 })
+	w.await("the link's trackers are asked", func() bool { return strings.Count(op.logged(), "192.0.2.1") > 1 })
 	w.await("a tracker has the key", func() bool {
 		for {
 			select {
