@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -271,7 +272,13 @@ func (w *world) fails(s *Seed, k kind, says string) {
 // of a kind that says something.
 func (w *world) failure(s *Seed, k kind, says string) *Error {
 	w.t.Helper()
-	err := w.get(s, w.p.blocks())
+	w.mu.Lock()
+	w.ended = nil
+	w.mu.Unlock()
+	c, stop := w.run(s)
+	c.Send(w.p.blocks()...)
+	err := w.await(math.MaxInt) // All blocks may come before the end does.
+	stop()
 	var e *Error
 	if !errors.As(err, &e) || e.kind != k || !strings.Contains(e.Error(), says) {
 		w.t.Fatalf("it ended with %v, want kind %d that says %q", err, k, says)
