@@ -18,6 +18,12 @@ import (
 // what it has reported so far as it is.
 var ErrUnknown = errors.New("the executor does not know this download")
 
+// ErrEnding is what [Executor.Stop] returns, wrapped in what is being waited
+// for, while something of the download still runs that can't be waited for in
+// a call, or its data is still being removed. The caller stops it again when
+// [Executor.Changes] wakes it, and after some seconds at the latest.
+var ErrEnding = errors.New("the download is still ending")
+
 // ID names one download for all of its life. Two IDs are the same download
 // only if all fields are equal: an object made again under its old name has a
 // new UID.
@@ -46,6 +52,17 @@ type Request struct {
 	Preallocate  bool          // Reserve the space of the wanted files before the first byte.
 	StallTimeout time.Duration // No byte for so long is [StateStalled]; 0 is never.
 
+	// Neighbours are host:port of downloads of the same torrent in the same
+	// namespace, as the operator knows them: peers to try first.
+	Neighbours []string
+
+	// Worker shapes the Pods of an executor that runs some: a WorkerSpec of
+	// the API as JSON, or "". Nobody else looks into it.
+	Worker string
+	// Inbound says how peers outside of the cluster reach the download. An
+	// executor without Pods has ports of its own, and does not look at it.
+	Inbound Inbound
+
 	// RetryToken and VerifyToken are opaque. A value that is not empty and
 	// differs from the last one asks once: to try again after a permanent
 	// failure, or to hash all data on the volume again.
@@ -57,6 +74,27 @@ type Request struct {
 	// CompletedAt is when an earlier run completed, so that the time of
 	// seeding goes on from there; zero if none did.
 	CompletedAt time.Time
+}
+
+// Fixed returns what of r can't change while a download runs: requests that
+// differ in it need another run.
+func (r Request) Fixed() Request {
+	return Request{
+		Source: r.Source, ResolveOnly: r.ResolveOnly, InfoHash: r.InfoHash, Volume: r.Volume,
+		Preallocate: r.Preallocate, Worker: r.Worker, Inbound: r.Inbound,
+	}
+}
+
+// KeepTokens returns r with the tokens of last where it has none: an empty
+// token asks for nothing, and the one before it remains the last.
+func (r Request) KeepTokens(last Request) Request {
+	if r.RetryToken == "" {
+		r.RetryToken = last.RetryToken
+	}
+	if r.VerifyToken == "" {
+		r.VerifyToken = last.VerifyToken
+	}
+	return r
 }
 
 // Source says where the metainfo comes from. Exactly one of its fields is set.
@@ -115,6 +153,12 @@ type Seeding struct {
 type PeerFilter struct {
 	Allow []netip.Prefix // Only these, or all if there are none;
 	Deny  []netip.Prefix // and of them not these.
+}
+
+// Inbound says how peers outside of the cluster reach a download.
+type Inbound struct {
+	Port    int    // TCP port at which the worker takes peers; 0 is the executor's default.
+	Service string // Type of the Service made for it, NodePort or LoadBalancer; "" makes none.
 }
 
 // Limits bound what a download may use. Zero is no limit.
@@ -181,8 +225,27 @@ type Progress struct {
 
 	Trackers []Tracker
 	WebSeeds []WebSeed
+	Private  bool     // The torrent tells of its peers to its own trackers alone (BEP 27).
+	Address  string   // host:port at which others in the cluster reach it as a peer; "" if they can't.
 	NodeName string   // Where the download runs, if that is known.
+	Worker   Worker   // What runs it, where that is a Pod of its own.
 	Err      *Failure // Why it is waiting, stalled or failed; nil otherwise.
+}
+
+// Worker is the Pod that runs a download, and what made it. The zero value is
+// none.
+type Worker struct {
+	Owner       string         // Name of the Job or StatefulSet.
+	Pod         string         // Name of the Pod; "" before there is one.
+	Restarts    int            // Pods of this download that ended before they were done.
+	LastFailure *WorkerFailure // How the last of them ended; nil if none did.
+}
+
+// WorkerFailure is how a Pod ended that did not finish.
+type WorkerFailure struct {
+	Reason, Message string // The Pod's own, and the last error of the worker.
+	ExitCode        int
+	At              time.Time
 }
 
 // Pieces counts the pieces that are wanted: those that hold bytes of selected
@@ -266,6 +329,15 @@ const (
 	ReasonNoPeers             = "NoPeers"
 	ReasonCorruptPeers        = "CorruptPeers"
 	ReasonInternalError       = "InternalError"
+
+	// The reasons of executors that run Pods. A Pod's own reasons, such as
+	// Unschedulable, ImagePullBackOff, OOMKilled or Evicted, stand beside them.
+	ReasonWorkerPending = "WorkerPending" // The Pod is being made, scheduled or started.
+	ReasonWorkerFailed  = "WorkerFailed"  // It ended before it was done.
+	ReasonWorkerEnding  = "WorkerEnding"  // An earlier one has not ended yet.
+	ReasonNodeLost      = "NodeLost"      // Its node does not answer, so it may still be writing.
+	ReasonQuotaExceeded = "QuotaExceeded" // The namespace has no room for it.
+	ReasonTooLarge      = "RequestTooLarge"
 )
 
 // An Executor runs downloads somewhere: in this process, or in Pods. All
@@ -282,7 +354,8 @@ type Executor interface {
 	// Observe returns the latest snapshot, or [ErrUnknown].
 	Observe(ctx context.Context, id ID) (Progress, error)
 	// Stop ends the download. It returns nil once nothing of it runs any
-	// more and, for Erase, its data is gone; stopping an unknown download
+	// more and, for Erase, its data is gone; until then it waits a little, or
+	// returns [ErrEnding] and is called again. Stopping an unknown download
 	// is a success, and erasing one needs r to find its data.
 	Stop(ctx context.Context, id ID, r Request, data Disposal) error
 	// Changes wakes the reader for downloads whose progress changed. It may

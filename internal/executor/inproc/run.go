@@ -89,10 +89,10 @@ func (r *run) stop() {
 func (r *run) become(next download.Request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped || r.ended || !reflect.DeepEqual(fixed(r.want), fixed(next)) {
+	if r.stopped || r.ended || !reflect.DeepEqual(r.want.Fixed(), next.Fixed()) {
 		return false
 	}
-	next = keepTokens(r.want, next)
+	next = next.KeepTokens(r.want)
 	if reflect.DeepEqual(r.want, next) {
 		return true
 	}
@@ -109,7 +109,7 @@ func (r *run) become(next download.Request) bool {
 func (r *run) settled(next download.Request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next = keepTokens(r.want, next)
+	next = next.KeepTokens(r.want)
 	p := r.progress.Load()
 	if p.State != download.StateFailed {
 		next.RetryToken = r.want.RetryToken // There is nothing to try again.
@@ -125,26 +125,6 @@ func (r *run) end() bool {
 	defer r.mu.Unlock()
 	r.ended = len(r.news) == 0
 	return r.ended
-}
-
-// fixed returns what of a request can't change while a torrent runs.
-func fixed(r download.Request) download.Request {
-	return download.Request{
-		Source: r.Source, ResolveOnly: r.ResolveOnly, InfoHash: r.InfoHash, Volume: r.Volume,
-		Preallocate: r.Preallocate,
-	}
-}
-
-// keepTokens returns next with the tokens of last where it has none: an empty
-// token asks for nothing, and the one before it remains the last.
-func keepTokens(last, next download.Request) download.Request {
-	if next.RetryToken == "" {
-		next.RetryToken = last.RetryToken
-	}
-	if next.VerifyToken == "" {
-		next.VerifyToken = last.VerifyToken
-	}
-	return next
 }
 
 // carry runs the download until it has ended for good, failed, or ctx ends. A
