@@ -45,6 +45,12 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonRetrying is given when a failure is being tried again.
 	ReasonRetrying = "Retrying"
+	// ReasonBackoffLimitExceeded is given when a download has failed more often
+	// in a row than spec.retry.backoffLimit allows.
+	ReasonBackoffLimitExceeded = "BackoffLimitExceeded"
+	// ReasonDeadlineExceeded is given when a download was not complete within
+	// spec.retry.activeDeadlineSeconds.
+	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonSuspended is given while spec.suspend is true.
 	ReasonSuspended = "Suspended"
 	// ReasonDeleting is given while a deleted object waits for its download to
@@ -53,6 +59,19 @@ const (
 
 	// ReasonVolumeMounted is given when the claim can be written to.
 	ReasonVolumeMounted = "Mounted"
+	// ReasonClaimNotExpandable is given when the claim can be written to, but
+	// can't grow to spec.volume.claimTemplate.size.
+	ReasonClaimNotExpandable = "ClaimNotExpandable"
+	// ReasonClaimConflict is given when a claim that the operator did not make
+	// has the name of the one that it is to make.
+	ReasonClaimConflict = "ClaimConflict"
+	// ReasonClaimRefused is given when the API server does not let a claim be
+	// made or grown.
+	ReasonClaimRefused = "ClaimRefused"
+	// ReasonClaimResizing is given while a claim that is too small grows.
+	ReasonClaimResizing = "ClaimResizing"
+	// ReasonClaimLost is given when the volume of the claim is gone.
+	ReasonClaimLost = "ClaimLost"
 
 	// ReasonSeeding is given while the complete download serves other peers.
 	ReasonSeeding = "Seeding"

@@ -57,15 +57,36 @@ type TorrentDownloadSpec struct {
 	// +optional
 	Limits Limits `json:"limits,omitzero"`
 
-	// retry says when the operator speaks up about a download that does not
-	// go on.
+	// network says how peers from outside of the cluster reach a download that
+	// runs in a Pod of its own.
+	// +optional
+	Network Network `json:"network,omitzero"`
+
+	// retry says how often a download that fails is tried again, and when the
+	// operator speaks up about one that does not go on.
 	// +kubebuilder:default={}
 	// +optional
 	Retry Retry `json:"retry,omitzero"`
 
+	// worker shapes the Pod in which the download runs, where it has one of
+	// its own. A change ends a running Pod, and the next one goes on.
+	// +optional
+	Worker WorkerSpec `json:"worker,omitzero"`
+
+	// ttlSecondsAfterFinished deletes this object so many seconds after the
+	// download is complete and seeding has ended, and its data too if
+	// deletionPolicy says so. Without it the object stays. A tool that keeps
+	// objects as a repository has them, such as Argo CD or Flux, makes the
+	// object again, and the download begins again.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	// +optional
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
 	// deletionPolicy says what becomes of the data when this object is
 	// deleted: Retain leaves it in the claim, Delete removes this torrent's
-	// own files and nothing else.
+	// own files and nothing else. A claim made by volume.claimTemplate stays
+	// with Retain and goes with Delete.
 	// +kubebuilder:default=Retain
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -182,38 +203,6 @@ type SecretReference struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of an object: lower-case letters, digits, '-' and '.'"
 	// +required
 	Name string `json:"name,omitempty"`
-}
-
-// Volume is where the data of a download goes. A download does not move, so
-// claim and path can't be changed.
-//
-// +kubebuilder:validation:XValidation:rule="self.claimName == oldSelf.claimName",message="claimName can't be changed: a download does not move; create another TorrentDownload for the other claim"
-// +kubebuilder:validation:XValidation:rule="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",message="path can't be changed: a download does not move; create another TorrentDownload for the other path"
-type Volume struct {
-	// claimName is the name of an existing PersistentVolumeClaim in this
-	// namespace.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="claimName must be the name of a PersistentVolumeClaim: lower-case letters, digits, '-' and '.'"
-	// +required
-	ClaimName string `json:"claimName,omitempty"`
-
-	// path is the folder of the claim below which the torrent's files are
-	// placed, for example imagenet/2012. It is made if it does not exist.
-	// Without it they are placed in the claim's root.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/')",message="path must be relative to the root of the claim: remove the leading '/'"
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') || self.split('/').all(s, s != '' && s != '.' && s != '..')",message="path must name a folder below the root of the claim: no '..', no '.', no '//' and no '/' at its end (leave path out for the root)"
-	// +kubebuilder:validation:XValidation:rule="self.split('/').all(s, bytes(s).size() <= 255) && bytes(self).size() <= 1024 && !self.matches('[\\x00-\\x1f\\x7f]')",message="path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
-	// +optional
-	Path string `json:"path,omitempty"`
-
-	// preallocate reserves the space of the wanted files before the first byte is
-	// fetched, so that a claim that is too small is noticed at once. Without
-	// it the files are sparse and grow as pieces arrive.
-	// +optional
-	Preallocate *bool `json:"preallocate,omitempty"`
 }
 
 // Discovery adds ways to find peers.
@@ -491,11 +480,69 @@ type Limits struct {
 	MaxPeers int32 `json:"maxPeers,omitempty"`
 }
 
-// DefaultStallTimeoutSeconds is Retry.StallTimeoutSeconds where it is absent.
-const DefaultStallTimeoutSeconds = 900
+// Network says how peers from outside of the cluster reach a download that
+// runs in a Pod of its own.
+type Network struct {
+	// listenPort is the TCP port at which the Pod takes peers, 6881 without
+	// it.
+	// +kubebuilder:validation:Minimum=1024
+	// +kubebuilder:validation:Maximum=65535
+	// +optional
+	ListenPort int32 `json:"listenPort,omitempty"`
 
-// Retry says when the operator speaks up about a download that does not go on.
+	// service is the type of a Service that leads peers from outside of the
+	// cluster to the Pod: NodePort, LoadBalancer, or None for no Service. The
+	// download fetches and seeds without one, to peers that it connects to.
+	// +kubebuilder:default=None
+	// +optional
+	Service NetworkService `json:"service,omitempty"`
+}
+
+// NetworkService is the type of the Service of a download.
+//
+// +kubebuilder:validation:Enum=None;NodePort;LoadBalancer
+type NetworkService string
+
+// The types of Services.
+const (
+	// ServiceNone makes no Service.
+	ServiceNone NetworkService = "None"
+	// ServiceNodePort opens a port on every node.
+	ServiceNodePort NetworkService = "NodePort"
+	// ServiceLoadBalancer asks the cluster's provider for an address.
+	ServiceLoadBalancer NetworkService = "LoadBalancer"
+)
+
+// What Retry has where a field is absent.
+const (
+	DefaultStallTimeoutSeconds = 900
+	DefaultBackoffLimit        = 6
+)
+
+// Retry says how often a download that fails is tried again, and when the
+// operator speaks up about one that does not go on.
 type Retry struct {
+	// backoffLimit is how often in a row a download that fails is tried again
+	// without getting any further; then it is Stalled with reason
+	// BackoffLimitExceeded. Between attempts there is one second at first and
+	// five minutes at most. What the download only has to wait for, such as a
+	// claim, a quota, or a server that has its .torrent file, does not count. A
+	// change of the spec and the annotation
+	// torrent-operator.io/retryRequestedAt begin the count again.
+	// +kubebuilder:default=6
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
+	// activeDeadlineSeconds is how long after status.startTime the download
+	// may take. One that is not complete by then is stopped and Stalled with
+	// reason DeadlineExceeded; what it has fetched stays. 0 is any time.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	// +optional
+	ActiveDeadlineSeconds *int32 `json:"activeDeadlineSeconds,omitempty"`
+
 	// stallTimeoutSeconds is how long no byte may arrive before the download
 	// is reported as stalled. The download goes on trying all the same, and
 	// the first byte clears the report. 0 is never.

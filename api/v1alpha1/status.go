@@ -54,7 +54,7 @@ type TorrentDownloadStatus struct {
 	// +optional
 	Peers *Peers `json:"peers,omitempty"`
 
-	// volume is where the data is.
+	// volume is where the data is, or will be.
 	// +optional
 	Volume VolumeStatus `json:"volume,omitzero"`
 
@@ -62,7 +62,15 @@ type TorrentDownloadStatus struct {
 	// +optional
 	Worker WorkerStatus `json:"worker,omitzero"`
 
-	// startTime is when the operator first ran the download.
+	// retries is how often in a row the download was begun again after a
+	// failure, without getting any further since. See spec.retry.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Retries int32 `json:"retries,omitempty"`
+
+	// startTime is when the operator began to run the download, and from when
+	// spec.retry.activeDeadlineSeconds counts: that begins again after suspend,
+	// and when a download that took too long is asked to be tried again.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
@@ -237,9 +245,57 @@ type VolumeStatus struct {
 
 // WorkerStatus is what runs a download.
 type WorkerStatus struct {
+	// name is the Job, while the download is incomplete, or the StatefulSet,
+	// while it is seeded, that makes the Pod. It is absent where the download
+	// runs in the operator itself.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// podName is the Pod in which the download runs: kubectl logs shows what it
+	// says.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	PodName string `json:"podName,omitempty"`
+
 	// nodeName is the node on which the download runs.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +required
+	// +optional
 	NodeName string `json:"nodeName,omitempty"`
+
+	// restarts is how many Pods of this download ended before they were done.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
+
+	// lastFailure is how the last of these Pods ended.
+	// +optional
+	LastFailure *WorkerFailure `json:"lastFailure,omitempty"`
+}
+
+// WorkerFailure is how a Pod ended that was not done.
+type WorkerFailure struct {
+	// reason is what Kubernetes or the worker calls it, for example OOMKilled,
+	// Evicted or VolumeError.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +required
+	Reason string `json:"reason,omitempty"`
+
+	// message is the last error.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// exitCode is that of the Pod's container, if it had one.
+	// +optional
+	ExitCode int32 `json:"exitCode,omitempty"`
+
+	// time is when the Pod ended.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
 }

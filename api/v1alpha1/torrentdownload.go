@@ -16,13 +16,13 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="What the download is doing, or why it does not go on."
 // +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress.summary`,description="How far the download is."
 // +kubebuilder:printcolumn:name="Peers",type=integer,JSONPath=`.status.peers.connected`,description="Peers connected now."
-// +kubebuilder:printcolumn:name="Claim",type=string,JSONPath=`.spec.volume.claimName`,description="The claim that holds the data."
+// +kubebuilder:printcolumn:name="Claim",type=string,JSONPath=`.status.volume.claimName`,description="The claim that holds the data."
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,description="Time since the object was created."
 // +kubebuilder:printcolumn:name="Node",type=string,priority=1,JSONPath=`.status.worker.nodeName`,description="Where the download runs."
 // +kubebuilder:printcolumn:name="InfoHash",type=string,priority=1,JSONPath=`.status.infoHash.v1`,description="The torrent's v1 info hash."
 // +kubebuilder:printcolumn:name="Pieces",type=integer,priority=1,JSONPath=`.status.pieces.verified`,description="Pieces verified so far."
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,description="What a person can do about it."
-// +kubebuilder:selectablefield:JSONPath=`.spec.volume.claimName`
+// +kubebuilder:selectablefield:JSONPath=`.status.volume.claimName`
 // +kubebuilder:selectablefield:JSONPath=`.status.infoHash.v1`
 // +kubebuilder:selectablefield:JSONPath=`.status.worker.nodeName`
 type TorrentDownload struct {

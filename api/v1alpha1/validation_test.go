@@ -94,6 +94,26 @@ func TestValidObjects(t *testing.T) {
 		"deep path with dots in it":  withVolume("{claimName: data, path: 'a b/..c/.d/e..', preallocate: true}"),
 		"path in another script":     withVolume("{claimName: data, path: 'данные/数据'}"),
 		"path of the greatest name":  withVolume("{claimName: data, path: '" + strings.Repeat("x", 255) + "'}"),
+		"claim to be made":           withVolume("{claimTemplate: {}}"),
+		"claim of a kind":            withVolume("{claimTemplate: {storageClassName: fast, accessModes: [ReadWriteOncePod], size: 500Gi}, path: a}"),
+		"claim without a class":      withVolume("{claimTemplate: {storageClassName: '', accessModes: [ReadWriteOnce, ReadWriteMany, ReadWriteOncePod]}}"),
+		"the smallest claim":         withVolume("{claimTemplate: {size: 1Mi}}"),
+		"the greatest claim":         withVolume("{claimTemplate: {size: 1E}}"),
+		"a Pod as it comes":          with("worker: {}\nnetwork: {}"),
+		"a Pod with everything": with("worker: {resources: {requests: {cpu: 500m, memory: 128Mi}, limits: {memory: 1Gi, example.com/dongle: 1}}, " +
+			"nodeSelector: {kubernetes.io/arch: amd64, empty: ''}, tolerations: [{key: dedicated, operator: Equal, value: data, effect: NoSchedule}, {operator: Exists}], " +
+			"affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: [b]}]}]}}}, " +
+			"topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {a: b}}}], " +
+			"priorityClassName: low, labels: {team: ml}, annotations: {example.org/note: 'any words'}, imagePullSecrets: [{name: a}, {name: b}], fsGroup: 1}"),
+		"a Pod with as much as can be": with("worker: {nodeSelector: {" + manyKeys(32) + "}, labels: {" + manyKeys(32) + "}, annotations: {" + manyKeys(31) + "a: '" + strings.Repeat("x", 4096) + "'}, " +
+			"tolerations: [" + strings.Repeat("{operator: Exists},", 64) + "], topologySpreadConstraints: [" + manySpreads(16) + "], fsGroup: 2147483647}"),
+		"the lowest port":            with("network: {listenPort: 1024, service: NodePort}"),
+		"the highest port":           with("network: {listenPort: 65535, service: LoadBalancer}"),
+		"no Service":                 with("network: {service: None}"),
+		"no second attempt":          with("retry: {backoffLimit: 0, activeDeadlineSeconds: 0}"),
+		"a thousand attempts":        with("retry: {backoffLimit: 1000, activeDeadlineSeconds: 315360000}"),
+		"gone at once":               with("ttlSecondsAfterFinished: 0"),
+		"gone after ten years":       with("ttlSecondsAfterFinished: 315360000"),
 		"trackers":                   with("discovery: {trackers: ['http://t.example:6969/announce', 'https://t.example/announce?x=1', 'http://[::1]:80/a', 'udp://t.example:6969', 'udp://[::1]:65535/announce?key=1']}"),
 		"peers":                      with("discovery: {peers: ['seeder.example.org:6881', '10.0.0.1:1', '[2001:db8::7]:65535', 'h:6881']}"),
 		"web seeds":                  with("discovery: {webSeeds: ['http://w.example/', 'https://w.example:8443/a/b.iso?key=x', 'http://[::1]/a%20b/']}"),
@@ -134,6 +154,7 @@ const (
 	isPath    = "no '..', no '.', no '//' and no '/' at its end"
 	isName    = "path must have names of at most 255 bytes and 1024 bytes in all, without control characters"
 	isPattern = "a pattern must be a path or a name below the torrent's folder"
+	isSize    = "size must be between 1Mi and 1E, for example 500Gi"
 	isRate    = "must be between 1 and 1P bytes"
 )
 
@@ -176,8 +197,46 @@ var refused = map[string]struct{ spec, message string }{
 	"odd name of headers":  {withURL("headersSecretRef: {name: A_b}"), "name must be the name of an object"},
 	"neither map nor key":  {withSource("{metainfoFrom: {}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
 	"both map and secret":  {withSource("{metainfoFrom: {configMapKeyRef: {name: a, key: b}, secretKeyRef: {name: a, key: b}}}"), "exactly one of the fields in [configMapKeyRef secretKeyRef] must be set"},
-	"no claim":             {withVolume("{path: a}"), "claimName: Required value"},
+	"no claim":             {withVolume("{path: a}"), "exactly one of the fields in [claimName claimTemplate] must be set"},
 	"odd claim":            {withVolume("{claimName: My_Data}"), "claimName must be the name of a PersistentVolumeClaim"},
+	"two claims":           {withVolume("{claimName: a, claimTemplate: {}}"), "exactly one of the fields in [claimName claimTemplate] must be set"},
+	"odd class":            {withVolume("{claimTemplate: {storageClassName: Fast_One}}"), "storageClassName must be the name of a StorageClass"},
+	"read-only claim":      {withVolume("{claimTemplate: {accessModes: [ReadOnlyMany]}}"), "Unsupported value"},
+	"no access":            {withVolume("{claimTemplate: {accessModes: []}}"), "should have at least 1 items"},
+	"access twice":         {withVolume("{claimTemplate: {accessModes: [ReadWriteOnce, ReadWriteOnce]}}"), "Duplicate value"},
+	"claim too small":      {withVolume("{claimTemplate: {size: 1048575}}"), isSize},
+	"claim too great":      {withVolume("{claimTemplate: {size: 1001P}}"), isSize},
+	"claim of many digits": {withVolume("{claimTemplate: {size: '" + strings.Repeat("0", 40) + "1Gi'}}"), isSize},
+	"an image":             {with("worker: {image: busybox}"), "unknown field"},
+	"a service account":    {with("worker: {serviceAccountName: admin}"), "unknown field"},
+	"the host's network":   {with("worker: {hostNetwork: true}"), "unknown field"},
+	"a security context":   {with("worker: {securityContext: {runAsUser: 0}}"), "unknown field"},
+	"claims of devices":    {with("worker: {resources: {claims: [{name: a}]}}"), "unknown field"},
+	"amount in words":      {with("worker: {resources: {limits: {memory: much}}}"), "spec.worker.resources.limits.memory"},
+	"our label":            {with("worker: {labels: {torrent-operator.io/uid: a}}"), "labels that begin with torrent-operator.io/ are the operator's own"},
+	"our annotation":       {with("worker: {annotations: {torrent-operator.io/uid: a}}"), "annotations that begin with torrent-operator.io/ are the operator's own"},
+	"odd label":            {with("worker: {labels: {a: 'b c'}}"), "should match"},
+	"label of 64":          {with("worker: {labels: {a: '" + strings.Repeat("x", 64) + "'}}"), "may not be more than 63"},
+	"selector of 64":       {with("worker: {nodeSelector: {a: '" + strings.Repeat("x", 64) + "'}}"), "may not be more than 63"},
+	"annotation of 4097":   {with("worker: {annotations: {a: '" + strings.Repeat("x", 4097) + "'}}"), "may not be more than 4096"},
+	"too many labels":      {with("worker: {labels: {" + manyKeys(33) + "}}"), "must have at most 32"},
+	"too many annotations": {with("worker: {annotations: {" + manyKeys(33) + "}}"), "must have at most 32"},
+	"too many selectors":   {with("worker: {nodeSelector: {" + manyKeys(33) + "}}"), "must have at most 32"},
+	"too many tolerations": {with("worker: {tolerations: [" + strings.Repeat("{operator: Exists},", 65) + "]}"), "must have at most 64 items"},
+	"too many spreads":     {with("worker: {topologySpreadConstraints: [" + manySpreads(17) + "]}"), "must have at most 16 items"},
+	"pull secret twice":    {with("worker: {imagePullSecrets: [{name: a}, {name: a}]}"), "Duplicate value"},
+	"odd priority":         {with("worker: {priorityClassName: Low_One}"), "priorityClassName must be the name of a PriorityClass"},
+	"group 0":              {with("worker: {fsGroup: 0}"), "should be greater than or equal to 1"},
+	"group beyond all":     {with("worker: {fsGroup: 2147483648}"), "should be less than or equal to 2147483647"},
+	"port of root":         {with("network: {listenPort: 1023}"), "should be greater than or equal to 1024"},
+	"no port":              {with("network: {listenPort: 65536}"), "should be less than or equal to 65535"},
+	"internal Service":     {with("network: {service: ClusterIP}"), `supported values: "None", "NodePort", "LoadBalancer"`},
+	"attempts below 0":     {with("retry: {backoffLimit: -1}"), "should be greater than or equal to 0"},
+	"1001 attempts":        {with("retry: {backoffLimit: 1001}"), "should be less than or equal to 1000"},
+	"deadline in the past": {with("retry: {activeDeadlineSeconds: -1}"), "should be greater than or equal to 0"},
+	"deadline of ages":     {with("retry: {activeDeadlineSeconds: 315360001}"), "should be less than or equal to 315360000"},
+	"gone before":          {with("ttlSecondsAfterFinished: -1"), "should be greater than or equal to 0"},
+	"gone after ages":      {with("ttlSecondsAfterFinished: 315360001"), "should be less than or equal to 315360000"},
 	"absolute path":        {withVolume("{claimName: data, path: /etc}"), "path must be relative to the root of the claim: remove the leading '/'"},
 	"path that leads out":  {withVolume("{claimName: data, path: a/../../b}"), isPath},
 	"path of the parent":   {withVolume("{claimName: data, path: ..}"), isPath},
@@ -264,11 +323,27 @@ func manyTrackers(n int) string {
 	return strings.Join(s, ",")
 }
 
+// manyKeys are n entries of a map, each with a comma after it.
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "example.org/k%d: v, ", i)
+	}
+	return b.String()
+}
+
+func manySpreads(n int) string {
+	return strings.Repeat("{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway},", n)
+}
+
 func TestUpdates(t *testing.T) {
 	a := newAPIServer(t)
 	const (
 		sourceStays = "source can't be changed: create another TorrentDownload for another torrent"
 		claimStays  = "claimName can't be changed: a download does not move"
+		classStays  = "storageClassName can't be changed: create another TorrentDownload for another class"
+		modesStay   = "accessModes can't be changed: create another TorrentDownload for other ones"
+		onlyGrows   = "size can only grow: a claim does not shrink"
 		pathStays   = "path can't be changed: a download does not move"
 	)
 	for name, c := range map[string]struct{ from, to, message string }{
@@ -277,6 +352,19 @@ func TestUpdates(t *testing.T) {
 		"another source":      {with(""), withSource("{metainfoFrom: {secretKeyRef: {name: a, key: b}}}"), sourceStays},
 		"a checksum later":    {with(""), withURL("sha256: '" + strings.Repeat("a", 64) + "'"), sourceStays},
 		"another claim":       {with(""), withVolume("{claimName: other}"), claimStays},
+		"a claim to be made":  {with(""), withVolume("{claimTemplate: {}}"), claimStays},
+		"a claim that is":     {withVolume("{claimTemplate: {}}"), with(""), claimStays},
+		"another class":       {withVolume("{claimTemplate: {storageClassName: a}}"), withVolume("{claimTemplate: {storageClassName: b}}"), classStays},
+		"a class later":       {withVolume("{claimTemplate: {}}"), withVolume("{claimTemplate: {storageClassName: ''}}"), classStays},
+		"no class any more":   {withVolume("{claimTemplate: {storageClassName: a}}"), withVolume("{claimTemplate: {}}"), classStays},
+		"other modes":         {withVolume("{claimTemplate: {}}"), withVolume("{claimTemplate: {accessModes: [ReadWriteMany]}}"), modesStay},
+		"the modes as before": {withVolume("{claimTemplate: {}}"), withVolume("{claimTemplate: {accessModes: [ReadWriteOnce]}}"), ""},
+		"a size later":        {withVolume("{claimTemplate: {}}"), withVolume("{claimTemplate: {size: 1Gi}}"), ""},
+		"a greater size":      {withVolume("{claimTemplate: {size: 1Gi}}"), withVolume("{claimTemplate: {size: 1025Mi}}"), ""},
+		"the size otherwise":  {withVolume("{claimTemplate: {size: 1Gi}}"), withVolume("{claimTemplate: {size: 1024Mi}}"), ""},
+		"a smaller size":      {withVolume("{claimTemplate: {size: 1Gi}}"), withVolume("{claimTemplate: {size: 1023Mi}}"), onlyGrows},
+		"no size any more":    {withVolume("{claimTemplate: {size: 1Gi}}"), withVolume("{claimTemplate: {}}"), onlyGrows},
+		"another Pod":         {with("worker: {fsGroup: 1}\nnetwork: {listenPort: 2000}"), with("worker: {priorityClassName: low}\nttlSecondsAfterFinished: 9"), ""},
 		"another path":        {withVolume("{claimName: data, path: a}"), withVolume("{claimName: data, path: b}"), pathStays},
 		"a path later":        {with(""), withVolume("{claimName: data, path: b}"), pathStays},
 		"no path any more":    {withVolume("{claimName: data, path: a}"), with(""), pathStays},
@@ -325,6 +413,9 @@ func TestDefaults(t *testing.T) {
 	if got := td.Spec.Retry.StallTimeoutSeconds; got == nil || *got != v1alpha1.DefaultStallTimeoutSeconds {
 		t.Errorf("retry.stallTimeoutSeconds is %v", got)
 	}
+	if got := td.Spec.Retry.BackoffLimit; got == nil || *got != v1alpha1.DefaultBackoffLimit {
+		t.Errorf("retry.backoffLimit is %v", got)
+	}
 }
 
 // A status full to the brim is accepted: what the operator writes at most is
@@ -339,6 +430,12 @@ func TestStatusAtItsLargest(t *testing.T) {
 		"progress":           map[string]any{"percent": int64(100), "bytesTotal": int64(1) << 60, "bytesVerified": int64(1) << 60},
 		"pieces":             map[string]any{"length": int64(1) << 40, "total": int64(4018567), "verified": int64(0), "map": strings.Repeat("A", 1368), "encoding": "Bitfield"},
 		"peers":              map[string]any{"connected": int64(0)},
+		"volume":             map[string]any{"claimName": strings.Repeat("c", 253)},
+		"worker": map[string]any{
+			"name": strings.Repeat("j", 253), "podName": strings.Repeat("p", 253), "nodeName": strings.Repeat("n", 253), "restarts": int64(20),
+			"lastFailure": map[string]any{"reason": strings.Repeat("R", 64), "message": strings.Repeat("m", 512), "exitCode": int64(-1), "time": "2026-03-01T12:00:00Z"},
+		},
+		"retries": int64(1000),
 	}
 	if _, errs := a.admit(obj, nil); len(errs) > 0 {
 		t.Error(errs.ToAggregate())
