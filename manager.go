@@ -142,7 +142,10 @@ func runManager(ctx context.Context, f managerFlags) error {
 	if err != nil {
 		return errors.Join(err, eng.Close(ctx))
 	}
-	exec := inproc.New(inproc.Config{Engine: eng, Reader: mgr.GetClient(), NodeName: f.nodeName, Roots: roots})
+	exec := inproc.New(inproc.Config{
+		Engine: eng, NodeName: f.nodeName,
+		Volumes: inproc.Claims{Reader: mgr.GetClient(), NodeName: f.nodeName, Roots: roots},
+	})
 	err = (&controllers.TorrentDownloadReconciler{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Executor: exec,
 		Recorder:       mgr.GetEventRecorder("torrent-operator"),

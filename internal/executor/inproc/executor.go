@@ -1,9 +1,11 @@
-// Package inproc runs downloads in the operator's own process and writes them
-// to PersistentVolumes whose data lies on this node (hostPath and local).
+// Package inproc runs downloads in this process: any number of them in the
+// operator, which writes to PersistentVolumes whose data lies on its node
+// ([Claims]), or the one of a worker Pod, which has its volume mounted
+// ([Mounted]).
 //
-// It is for demonstrations and single-tenant machines: there is no wall
-// between the bytes of strangers and the operator's rights. What it does have
-// is bounded: it writes only below folders that the administrator allowed,
+// In the operator it is for demonstrations and single-tenant machines: there is
+// no wall between the bytes of strangers and the operator's rights. What it does
+// have is bounded: it writes only below folders that the administrator allowed,
 // opens nothing outside of a volume, and dials only what the engine's guard
 // lets through.
 package inproc
@@ -13,8 +15,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
@@ -37,9 +37,11 @@ const wakeups = 4096
 // Config is what an [Executor] needs.
 type Config struct {
 	Engine   *engine.Engine // Shared by all downloads; closed by its maker, after Close.
-	Reader   client.Reader  // Reads claims, volumes and the node.
-	NodeName string         // The node on which this process runs.
-	Roots    []string       // Folders of the node below which volumes may lie.
+	Volumes  Volumes
+	NodeName string // The node on which this process runs.
+	// Address is host:port at which others in the cluster reach the engine as
+	// a peer; "" if they can't.
+	Address string
 }
 
 // Executor implements [download.Executor] with goroutines of this process.
@@ -135,22 +137,12 @@ func (x *Executor) Close(ctx context.Context) error {
 }
 
 // erase removes a stopped download's data. It finds them as the run did. Where
-// the claim leads to no volume, or to one of a kind that is never written to,
-// there is nothing to erase.
+// there is no volume that was ever written to, there is nothing to erase.
 func (x *Executor) erase(ctx context.Context, id download.ID, r download.Request, old *run) error {
-	pv, err := x.bound(ctx, id.Namespace, r.Volume.ClaimName)
-	if err != nil {
-		var f *download.Failure
-		if errors.As(err, &f) {
-			return nil
-		}
-		return err
-	}
-	if localPath(pv) == "" {
+	dir, err := x.cfg.Volumes.Folder(ctx, id.Namespace, r.Volume)
+	if errors.Is(err, ErrNowhere) {
 		return nil
-	}
-	dir, err := x.folder(ctx, pv)
-	if err != nil {
+	} else if err != nil {
 		return err
 	}
 	c := content{meta: old.resolved()}

@@ -220,7 +220,7 @@ func TestEraseThatCanNotBeDoneIsAnError(t *testing.T) {
 	r := w.request("a")
 	w.ensure("a", r)
 	w.awaitState("a", download.StateComplete)
-	w.cfg.Roots = nil
+	w.cfg.Volumes = Claims{Reader: w.api, NodeName: node}
 	if err := w.Stop(t.Context(), id("a"), r, download.Erase); err == nil {
 		t.Error("no error although the folder may not be written to any more")
 	}

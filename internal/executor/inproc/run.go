@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type run struct {
 	verified  string               // The last VerifyToken that was acted on.
 	selection string               // What is selected, by name.
 	chosen    *selection.Selection // And what that is of the torrent; nil while it is not known.
+	last      func()               // Shows what the attempt came to.
 }
 
 // start begins a run of r that takes the place of old, if there is one, as
@@ -147,7 +149,8 @@ func (r *run) carry(ctx context.Context) {
 			case <-ctx.Done():
 			case <-time.After(claimPoll):
 			}
-		case r.end():
+		case r.end(): // Not before is it told: whoever then asks for something else begins anew.
+			r.last()
 			if f != nil {
 				r.publishStill(download.StateFailed, f)
 			}
@@ -164,7 +167,7 @@ func (r *run) attempt(ctx context.Context) error {
 	default:
 	}
 	want := r.wanted()
-	r.selection, r.chosen = want.Files.Selection(), nil
+	r.selection, r.chosen, r.last = want.Files.Selection(), nil, func() {}
 	c := content{meta: r.resolved()}
 	if known := c.meta; known == nil || want.Source.Magnet != "" {
 		var err error
@@ -183,11 +186,7 @@ func (r *run) attempt(ctx context.Context) error {
 	if want.ResolveOnly {
 		return r.resolve(ctx, want, c)
 	}
-	pv, err := r.x.bound(ctx, r.id.Namespace, want.Volume.ClaimName)
-	if err != nil {
-		return err
-	}
-	dir, err := r.x.folder(ctx, pv)
+	dir, err := r.x.cfg.Volumes.Folder(ctx, r.id.Namespace, want.Volume)
 	if err != nil {
 		return err
 	}
@@ -209,11 +208,14 @@ func (r *run) learn(m *metainfo.Metainfo) {
 func spec(want download.Request, c content) engine.Spec {
 	return engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, ResolveOnly: want.ResolveOnly, Path: want.Volume.Path, Files: want.Files,
-		Trackers: want.Trackers, Peers: want.Peers, Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
+		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
 		Seeding: want.Seeding, Limits: want.Limits, Preallocate: want.Preallocate, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
 	}
 }
+
+// peers returns all peers that are named, those next door first.
+func peers(want download.Request) []string { return slices.Concat(want.Neighbours, want.Peers) }
 
 // resolve has the metadata fetched from peers, if it is not known, and then
 // waits for what else is wanted.
@@ -227,7 +229,11 @@ func (r *run) resolve(ctx context.Context, want download.Request, c content) err
 			return err
 		}
 	}
-	r.publishStill(download.StateWaiting, nil)
+	resolved := r.last
+	r.last = func() {
+		resolved()
+		r.publishStill(download.StateWaiting, nil)
+	}
 	return nil
 }
 
@@ -247,12 +253,18 @@ func (r *run) download(ctx context.Context, want download.Request, c content, di
 }
 
 // follow passes the torrent's progress on and what is wanted to it, until
-// nothing of it runs any more, because it ended or because ctx did.
+// nothing of it runs any more, because it ended or because ctx did. How it
+// ended is told once nothing can come in between.
 func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 	news, late := r.news, false
 	for {
-		r.publish(*t.Progress())
 		r.learn(t.Metainfo())
+		if p := *t.Progress(); p.State != download.StateComplete && p.State != download.StateFailed {
+			if !r.wanted().ResolveOnly {
+				p.Address = r.x.cfg.Address
+			}
+			r.publish(p)
+		}
 		select {
 		case <-t.Changed():
 		case <-news:
@@ -262,7 +274,7 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 		case <-t.Done():
 			p := t.Progress()
 			r.learn(t.Metainfo())
-			r.publish(*p)
+			r.last = func() { r.publish(*p) }
 			if p.State == download.StateFailed {
 				return p.Err
 			}
@@ -284,7 +296,7 @@ func (r *run) update(t *engine.Torrent) bool {
 	r.selection, r.chosen = next.Files.Selection(), nil
 	taken := t.Update(engine.Update{
 		Files:    next.Files,
-		Trackers: next.Trackers, Peers: next.Peers, Credentials: next.Credentials, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
+		Trackers: next.Trackers, Peers: peers(next), Credentials: next.Credentials, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
 		Limits: next.Limits, StallTimeout: next.StallTimeout,
 	})
 	if taken && !next.ResolveOnly && next.VerifyToken != r.verified {
@@ -308,6 +320,9 @@ func (r *run) tellAgain() {
 // publish shows p to those who observe.
 func (r *run) publish(p download.Progress) {
 	p.At, p.NodeName = time.Now(), r.x.cfg.NodeName
+	if m := r.resolved(); m != nil {
+		p.Private = m.Info.Private
+	}
 	r.progress.Store(&p)
 	r.x.wake(r.id)
 }
@@ -315,7 +330,7 @@ func (r *run) publish(p download.Progress) {
 // publishStill shows a download of which nothing moves, and why.
 func (r *run) publishStill(s download.State, why *download.Failure) {
 	p := *r.progress.Load()
-	p.State, p.Err, p.Selection = s, why, r.selection
+	p.State, p.Err, p.Selection, p.Address = s, why, r.selection, ""
 	if m := r.resolved(); m != nil {
 		p.InfoHash, p.Name, p.Pieces.Length = m.InfoHash.String(), m.Info.Name, m.Info.PieceLength
 	}

@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.seed = w.engine(nil)
 	eng := w.engine(w.guard)
-	w.Executor = New(Config{Engine: eng, Reader: w.api, NodeName: node, Roots: []string{root}})
+	w.Executor = New(Config{Engine: eng, Volumes: Claims{Reader: w.api, NodeName: node, Roots: []string{root}}, NodeName: node})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
