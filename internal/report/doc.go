@@ -38,8 +38,10 @@ const (
 const (
 	ExitDone    = 0 // Complete and durable; for ResolveOnly resolved; for Erase erased.
 	ExitFailed  = 1 // Result.Progress.Err says why.
-	ExitOrder   = 2 // There is no order that could be understood.
+	ExitOrder   = 3 // There is no order that could be understood.
 	ExitStopped = 7 // Told to stop before it was done; the next one goes on.
+	// A worker that crashed has exited with 2, as any program written in Go, or
+	// was killed: then its Result is how far it was known to have come.
 )
 
 // Task is what a worker is there for.
@@ -47,19 +49,24 @@ type Task string
 
 // The tasks.
 const (
-	Download Task = "Download" // To completion, or for Request.ResolveOnly to the metadata; then it ends.
-	Seed     Task = "Seed"     // Until Request.Seeding is satisfied; then it is at rest and waits to be ended.
-	Erase    Task = "Erase"    // Remove the torrent's own data, and end.
+	// Download is done when everything is durable, or for Request.ResolveOnly
+	// when the metadata is known; then it ends. Request.Seeding is not for it.
+	Download Task = "Download"
+	// Seed is at rest when Request.Seeding is satisfied, and waits to be ended.
+	Seed Task = "Seed"
+	// Erase removes the torrent's own data, and ends.
+	Erase Task = "Erase"
 )
 
-// Order is what a worker starts with.
+// Order is what a worker starts with. Any Task ends if it fails.
 type Order struct {
 	ID       download.ID
 	Task     Task
-	Revision string // Names Request: what a worker has, it says with each push.
+	Revision string // Names Request: what a worker has, it says with each push. Not empty.
 	Request  download.Request
 	// Endpoint is host:port of the operator. The host is a name of which each
-	// address is a replica; the one that leads takes pushes.
+	// address is a replica; the one that leads takes pushes. "" is nobody: the
+	// worker tells by its Result alone.
 	Endpoint string
 }
 
@@ -78,7 +85,11 @@ type Reply struct {
 }
 
 // Result is what a worker leaves behind in at most [MaxResult] bytes of JSON:
-// the last snapshot, without its lists.
+// the last snapshot, without its lists. It is written again and again, so that
+// it is there however the worker ends; only the exit code says that it is final.
+//
+// What is done is told by the state: Complete for Download and Erase, Waiting
+// for Request.ResolveOnly, Failed with its failure for ExitFailed.
 type Result struct {
 	Progress download.Progress
 	Revision string // Of the request that Progress is about.
