@@ -24,6 +24,15 @@ type badCopy struct {
 	digests []uint64
 }
 
+// name is what a peer calls itself at an address. At any other address it says
+// nothing, because everybody may take every id.
+type name struct {
+	addr netip.Addr
+	key  [20]byte
+}
+
+func (w *suspect) name() name { return name{w.addr.Addr(), w.key} }
+
 // guilt is what is known of wrong bytes. A copy of a piece that came from one
 // peer alone convicts it. Any other is kept until there is a good copy of the
 // piece: whoever sent a block that differs lied, and nobody else did.
@@ -32,8 +41,8 @@ type guilt struct {
 	departed bounded[Peer, suspect]
 	addrs    bounded[netip.Addr, struct{}]
 	ports    bounded[netip.AddrPort, struct{}]
-	keys     bounded[[20]byte, struct{}] // Of peers,
-	servers  bounded[[20]byte, struct{}] // and of web servers.
+	names    bounded[name, struct{}]
+	servers  bounded[[20]byte, struct{}] // Web servers.
 	liars    bounded[netip.Addr, int]    // How many peers of an address were banned.
 	banned   int
 }
@@ -43,7 +52,7 @@ func newGuilt() guilt {
 		departed: newBounded[Peer, suspect](maxDeparted),
 		addrs:    newBounded[netip.Addr, struct{}](maxBans),
 		ports:    newBounded[netip.AddrPort, struct{}](maxBans),
-		keys:     newBounded[[20]byte, struct{}](maxBans),
+		names:    newBounded[name, struct{}](maxBans),
 		servers:  newBounded[[20]byte, struct{}](maxBans),
 		liars:    newBounded[netip.Addr, int](maxBans),
 	}
@@ -54,7 +63,7 @@ func (g *guilt) bans(w suspect) bool {
 	if w.web {
 		return g.servers.has(w.key)
 	}
-	return g.keys.has(w.key) || g.bansAddr(w.addr)
+	return g.names.has(w.name()) || g.bansAddr(w.addr)
 }
 
 // bansAddr says whether whoever is at an address is banned.
@@ -127,8 +136,9 @@ func (s *Swarm) convict(piece uint32, good []uint64) {
 }
 
 // ban sends a peer away for good: all of its address, unless others that we
-// know of share it, who did nothing wrong. Then it is its port and its own id,
-// until there were maxLiars at that address: ports and ids cost nothing. A web
+// know of share it, who did nothing wrong. Then it is its port there, and its
+// own id there, until there were maxLiars at that address: ports and ids cost
+// nothing. A web
 // server has nothing but its id (BEP 19: a URL that gives wrong data is
 // discarded).
 func (s *Swarm) ban(w suspect) {
@@ -139,7 +149,7 @@ func (s *Swarm) ban(w suspect) {
 	if w.web {
 		s.guilt.servers.put(w.key, struct{}{})
 	} else {
-		s.guilt.keys.put(w.key, struct{}{})
+		s.guilt.names.put(w.name(), struct{}{})
 		s.banAddr(w)
 	}
 	for i := len(s.peers) - 1; i >= 0; i-- {
