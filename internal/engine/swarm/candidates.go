@@ -25,6 +25,7 @@ type candidate struct {
 	fails  int           // In a row.
 	next   time.Duration // Not before.
 	seed   bool          // It had everything when we last saw it.
+	rank   uint32        // The canonical priority of a connection to it (BEP 40); 0 if that is not known.
 }
 
 // pool is the addresses that are known, at most maxCandidates.
@@ -157,15 +158,34 @@ func (l *pool) shares(addr netip.AddrPort) bool {
 	return false
 }
 
-// next returns an address to connect to now, or nil.
+// next returns an address to connect to now, or nil. The hand gives all of them
+// their turn; among those of one source that failed as often, so that no more is
+// known of one than of the other, the highest canonical priority comes first
+// (BEP 40).
 func (l *pool) next(now time.Duration, seeding bool) *candidate {
+	var best *candidate
+	first := l.hand
 	for range l.list {
 		l.hand = (l.hand + 1) % len(l.list)
-		if c := l.list[l.hand]; c.state == waiting && now >= c.next && !(seeding && c.seed) {
-			return c
+		c := l.list[l.hand]
+		switch {
+		case c.state != waiting || now < c.next || seeding && c.seed:
+		case best == nil:
+			best, first = c, l.hand
+		case c.source == best.source && c.fails == best.fails && c.rank > best.rank:
+			best = c
 		}
 	}
-	return nil
+	l.hand = first
+	return best
+}
+
+// rank gives addresses their priority once our own address is believed to be
+// another than before.
+func (s *Swarm) rank() {
+	for _, c := range s.pool.list {
+		c.rank, _ = s.priorityOf(c.addr)
+	}
 }
 
 // Addrs returns the addresses that are known and worth to be connected to.
@@ -198,7 +218,11 @@ func (s *Swarm) find(a netip.AddrPort, source Source) *candidate {
 		s.count.filtered++
 		return nil
 	}
-	return s.pool.add(a, source, s.rng)
+	c := s.pool.add(a, source, s.rng)
+	if c != nil {
+		c.rank, _ = s.priorityOf(a)
+	}
+	return c
 }
 
 // dialFailed follows a dial that came to nothing, or to ourselves.

@@ -58,7 +58,9 @@ func (s *Swarm) introducedBy(p *peer, content []byte) error {
 	if p.ext.Requests > 0 {
 		p.pipe.told(p.ext.Requests)
 	}
-	s.ours.hear(p.addr.Addr(), p.ext.YourIP)
+	if s.ours.hear(p.addr.Addr(), p.ext.YourIP) {
+		s.rank()
+	}
 	if p.incoming && p.ext.Port != 0 && !p.place.IsValid() {
 		s.listens(p, netip.AddrPortFrom(p.addr.Addr(), p.ext.Port))
 	}

@@ -24,12 +24,14 @@ func familyOf(a netip.Addr) int {
 	return 1
 }
 
-// hear takes in what the peer at an address says.
-func (o *ours) hear(from, addr netip.Addr) {
+// hear takes in what the peer at an address says, and returns true if something
+// else is believed than before.
+func (o *ours) hear(from, addr netip.Addr) (news bool) {
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
-		return
+		return false
 	}
 	f := familyOf(addr)
+	before := o.believed[f]
 	said := &o.said[f]
 	said.put(hostOf(from), addr)
 	votes := map[netip.Addr]int{}
@@ -40,6 +42,7 @@ func (o *ours) hear(from, addr netip.Addr) {
 			o.believed[f] = a
 		}
 	}
+	return o.believed[f] != before
 }
 
 // address returns our address as peers of the same family as one of theirs see

@@ -22,7 +22,10 @@ type gossip struct {
 }
 
 // contacts are the connections to peers of which is known how others can call
-// them.
+// them. Peers are told of these alone. BEP 11 lets a client that has few of them
+// tell of up to 25 that it has closed itself, too; that is left out, so that all
+// that is told is of somebody who is there now, and nobody is sent to whom we
+// found to be of no use.
 type contacts struct {
 	byAddr  map[netip.AddrPort]*peer // Never iterated over.
 	list    []*peer                  // In the order of their numbers.

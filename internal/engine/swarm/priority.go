@@ -74,6 +74,11 @@ func (s *Swarm) priority(p *peer) (n uint32, ok bool) {
 	if p.contact.IsValid() {
 		theirs = p.contact
 	}
+	return s.priorityOf(theirs)
+}
+
+// priorityOf is that of a connection to an address.
+func (s *Swarm) priorityOf(theirs netip.AddrPort) (n uint32, ok bool) {
 	ours := s.ours.address(theirs.Addr())
 	if !ours.IsValid() {
 		return 0, false

@@ -1,8 +1,10 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,5 +166,53 @@ func TestOurselvesAreNotCalled(t *testing.T) {
 	r.now = r.now.Add(2 * maxRedial)
 	if fx := r.do(Event{Kind: Found, Addrs: []netip.AddrPort{at(5)}}); len(fx.Dial) != 0 {
 		t.Errorf("it calls %v", fx.Dial)
+	}
+}
+
+// BEP 40: among addresses of which nothing better is known, those of the highest
+// canonical priority are called first, also if our own address is learned after
+// them.
+func TestWhoIsCalledFirst(t *testing.T) {
+	const told = "d6:yourip4:\x09\x09\x09\x09e"
+	ours := netip.MustParseAddrPort("9.9.9.9:6881")
+	var all []netip.AddrPort
+	for n := range 2 * maxDialing {
+		all = append(all, at(100+n))
+	}
+	want := slices.SortedFunc(slices.Values(all), func(a, b netip.AddrPort) int {
+		return cmp.Compare(priority(ours, b), priority(ours, a))
+	})
+	same := func(got, want []netip.AddrPort) bool { // Several have the same priority.
+		return slices.EqualFunc(got, want, func(a, b netip.AddrPort) bool { return priority(ours, a) == priority(ours, b) })
+	}
+	found := Event{Kind: Found, Addrs: all, Source: FromTracker}
+	r := newRoom(Config{})
+	r.meet(told, 1, 2)
+	if got := r.do(found).Dial; !same(got, want[:maxDialing]) {
+		t.Errorf("it calls %v, want %v", got, want[:maxDialing])
+	}
+	r = newRoom(Config{MaxPeers: 2})
+	r.meet("de", 1, 2)
+	if got := r.do(found).Dial; len(got) != 0 {
+		t.Fatalf("it calls %v", got)
+	}
+	r.do(introduces(1, told), introduces(2, told))
+	if got := r.do(Event{Kind: Reconfigured, MaxPeers: 5}).Dial; !same(got, want[:3]) {
+		t.Errorf("having learned its address it calls %v, want %v", got, want[:3])
+	}
+
+	// One that a tracker told of has its turn, whatever peers tell.
+	r = newRoom(Config{MaxPeers: 2})
+	r.meet(told, 1, 2)
+	lowest, flood := want[len(want)-1], want[:len(want)-1]
+	r.do(Event{Kind: Found, Addrs: []netip.AddrPort{lowest}, Source: FromTracker})
+	r.do(Event{Kind: Found, Addrs: flood[:5], Source: FromPEX})
+	called := r.do(Event{Kind: Reconfigured, MaxPeers: 3}).Dial[0]
+	for i := 5; called != lowest && i < len(flood); i++ {
+		r.do(Event{Kind: Found, Addrs: flood[i : i+1], Source: FromPEX})
+		called = r.do(Event{Kind: DialFailed, Addr: called}).Dial[0]
+	}
+	if called != lowest {
+		t.Error("it calls those alone that peers tell of")
 	}
 }
