@@ -51,7 +51,7 @@ type Received struct {
 	Msg   wire.Message
 	Block bool // The block Msg.Index/Begin/Length has arrived.
 	Fresh bool // Block: what Commit returned; false if the bytes were thrown away.
-	Sent  bool // The block Msg.Index/Begin/Length has left.
+	Sent  bool // The block Msg.Index/Begin/Length has left, or an extended message of that Length.
 }
 
 // Config is what a connection is made of. All fields but Source and the
@@ -168,8 +168,10 @@ func (c *Conn) end(e *Error) {
 // Send queues messages in their order and returns at once. A request also
 // registers its block as outstanding, so that the peer may send it; a cancel
 // lets it still arrive. A piece asks for that block (of at most
-// [wire.MaxBlock] bytes) to be read and sent when its turn comes: pieces keep
-// their order among each other, all other messages overtake them. When more
+// [wire.MaxBlock] bytes) to be read and sent when its turn comes, and so does an
+// extended message with a Length, which counts as that many bytes of payload:
+// these keep their order among each other, all other messages overtake them,
+// and when they have left a Sent is delivered, without Payload. When more
 // waits than is allowed the connection ends. After the end Send does nothing.
 func (c *Conn) Send(ms ...wire.Message) {
 	c.mu.Lock()
@@ -183,6 +185,11 @@ func (c *Conn) Send(ms ...wire.Message) {
 		case wire.Piece:
 			ok = ok && c.serves.push(m)
 			continue
+		case wire.Extended:
+			if m.Length > 0 {
+				ok = ok && c.serves.push(m)
+				continue
+			}
 		case wire.Request:
 			ok = ok && c.requests.add(m)
 		case wire.Cancel:

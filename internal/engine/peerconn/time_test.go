@@ -254,3 +254,31 @@ func TestCloseDoesNotWaitForALimit(t *testing.T) {
 		}
 	})
 }
+
+// Metadata that is served (BEP 9) is payload: it waits for its turn and for the
+// limits, other messages don't wait for it, and who sent it hears when it left.
+func TestMetadataIsServedWithinTheUploadLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond = 4 << 10
+		limit := rate.NewLimiter(perSecond, wire.MaxBlock)
+		limit.AllowN(time.Now(), wire.MaxBlock)
+		w, c, peer, _ := begin(t, func(cfg *Config) { cfg.Up = []*rate.Limiter{limit} })
+		m := wire.Metadata{Kind: wire.MetadataData, TotalSize: 1 << 20, Data: content(1, 0, wire.MetadataPiece)}
+		said := m.Message(3)
+		begun := time.Now()
+		c.Send(piece(1, 0, 16384), said, said, have(7))
+		expectNext(t, peer, have(7))
+		within(t, begun, 0, 0)
+		expectNext(t, peer, piece(1, 0, 16384))
+		bare := wire.Message{ID: wire.Extended, Payload: said.Payload}
+		expectNext(t, peer, bare)
+		expectNext(t, peer, bare)
+		const seconds = (16384 + 2*wire.MetadataPiece) / perSecond
+		within(t, begun, (seconds-1)*time.Second, (seconds+1)*time.Second)
+		w.expect(Received{Msg: piece(1, 0, 16384), Sent: true})
+		for range 2 {
+			w.expect(Received{Msg: wire.Message{ID: wire.Extended, Length: wire.MetadataPiece}, Sent: true})
+		}
+		c.Close("enough")
+	})
+}

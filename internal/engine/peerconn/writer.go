@@ -113,8 +113,8 @@ func (c *Conn) serve() error {
 	return nil
 }
 
-// sendBlocks reads the batch, with one call for each run of blocks that follow
-// each other in a piece, and sends it in one write.
+// sendBlocks reads the blocks of the batch, with one call for each run of them
+// that follow each other in a piece, and sends it in one write.
 func (c *Conn) sendBlocks() error {
 	w := &c.writer
 	pool := &buffers
@@ -126,6 +126,12 @@ func (c *Conn) sendBlocks() error {
 	payload := *b
 	w.heads, w.parts = w.heads[:0], w.parts[:0]
 	for rest := w.batch; len(rest) > 0; {
+		if m := rest[0].extended; m != nil {
+			w.parts = append(w.parts, wire.Append(nil, *m))
+			w.credit -= int(rest[0].length)
+			rest = rest[1:]
+			continue
+		}
 		n, bytes := run(rest)
 		index, begin := rest[0].index, rest[0].begin
 		if err := c.source.ReadBlock(payload[:bytes], index, begin); err != nil {

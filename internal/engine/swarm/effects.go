@@ -13,9 +13,11 @@ type Effects struct {
 	Close []Close // Connections to end now. A Gone event follows for each.
 	Ban   []netip.Addr
 	// Send lists messages in the order in which each peer must get them. A
-	// wire.Piece asks for that block to be read and sent; a wire.Request
-	// also entitles the peer to send that block; a wire.Cancel of a block
-	// that has already begun to arrive changes nothing.
+	// wire.Piece asks for that block to be read and sent, and so may a
+	// wire.Extended with a Length wait for its turn and for limits: a Sent
+	// event follows when either has left. A wire.Request also entitles the
+	// peer to send that block; a wire.Cancel of a block that has already
+	// begun to arrive changes nothing.
 	Send []Send
 	// Unsend lists blocks that an earlier Send promised and that the peer
 	// no longer wants or may no longer have: they are dropped if they have

@@ -32,7 +32,8 @@ const (
 	// asked of it. Fresh says that its bytes are now in place; otherwise
 	// another peer's copy was there first and this one was thrown away.
 	Block
-	// Sent: the block Msg.Index/Begin/Length has left for Peer.
+	// Sent: the block Msg.Index/Begin/Length has left for Peer, or, with the
+	// ID wire.Extended, an extended message of that Length.
 	Sent
 	// PieceDone: a piece named in Effects.Finish was hashed and, if OK,
 	// written. If not OK the disk has forgotten all of its blocks. Digests

@@ -130,9 +130,9 @@ const (
 	// that grow with single pieces do so by keepStep bytes.
 	maxKeptBytes, keepStep = 8 << 20, 512
 	// Of the info dictionary a peer gets metadataBurst pieces at once, and
-	// then as many each second, which is 128 KiB. maxMetadataQueue is how
-	// many requests wait for that; others are rejected, as BEP 9 suggests. A
-	// peer that has asked for the whole dictionary maxMetadataTimes gets no
+	// then as many each second, which is 128 KiB, if the upload limit lets
+	// them leave. maxMetadataQueue is how many requests wait for that; others
+	// are rejected, as BEP 9 suggests. A peer that has asked for the whole dictionary maxMetadataTimes gets no
 	// more.
 	metadataBurst, maxMetadataQueue, maxMetadataTimes = 8, 64, 3
 

@@ -8,6 +8,7 @@ import (
 type metadataQueue struct {
 	waits  []int // Pieces that it asked for and that have to wait.
 	burst  int   // Sent since the last tick.
+	open   int   // Sent to the connection, where they wait for the upload limit.
 	served int   // Sent in all.
 }
 
@@ -20,20 +21,24 @@ type metadataQueue struct {
 // the info hash.
 func (s *Swarm) metadataBy(p *peer, content []byte) error {
 	m, err := wire.ParseMetadata(content)
-	if err != nil || m.Kind != wire.MetadataRequest || p.ext.IDs[wire.ExtMetadata] == 0 {
-		return err
+	if err == nil && m.Kind == wire.MetadataRequest {
+		s.metadataWanted(p, m.Piece)
 	}
+	return err
+}
+
+// metadataWanted follows a request for a piece of the info dictionary.
+func (s *Swarm) metadataWanted(p *peer, piece int) {
 	pieces := s.metadataPieces()
 	q := &p.meta
 	switch {
-	case m.Piece >= pieces, len(q.waits) >= maxMetadataQueue, q.served+len(q.waits) >= maxMetadataTimes*pieces:
-		s.rejectMetadata(p, m.Piece)
-	case len(q.waits) > 0 || q.burst >= metadataBurst:
-		q.waits = append(q.waits, m.Piece)
+	case p.ext.IDs[wire.ExtMetadata] == 0:
+	case piece >= pieces, len(q.waits) >= maxMetadataQueue, q.served+len(q.waits) >= maxMetadataTimes*pieces:
+		s.rejectMetadata(p, piece)
 	default:
-		s.sendMetadata(p, m.Piece)
+		q.waits = append(q.waits, piece)
+		s.sendMetadataTo(p)
 	}
-	return nil
 }
 
 // metadataPieces returns how many pieces the info dictionary has.
@@ -43,6 +48,7 @@ func (s *Swarm) metadataPieces() int {
 
 func (s *Swarm) sendMetadata(p *peer, piece int) {
 	p.meta.burst++
+	p.meta.open++
 	p.meta.served++
 	from := piece * wire.MetadataPiece
 	m := wire.Metadata{
@@ -57,12 +63,17 @@ func (s *Swarm) rejectMetadata(p *peer, piece int) {
 	s.send(p, m.Message(p.ext.IDs[wire.ExtMetadata]))
 }
 
+// sendMetadataTo sends a peer what has waited, as far as may be.
+func (s *Swarm) sendMetadataTo(p *peer) {
+	for q := &p.meta; max(q.burst, q.open) < metadataBurst && len(q.waits) > 0; q.waits = q.waits[1:] {
+		s.sendMetadata(p, q.waits[0])
+	}
+}
+
 // serveMetadata sends what had to wait until now.
 func (s *Swarm) serveMetadata() {
 	for _, p := range s.peers {
-		q := &p.meta
-		for q.burst = 0; q.burst < metadataBurst && len(q.waits) > 0; q.waits = q.waits[1:] {
-			s.sendMetadata(p, q.waits[0])
-		}
+		p.meta.burst = 0
+		s.sendMetadataTo(p)
 	}
 }

@@ -90,8 +90,13 @@ func (s *Swarm) cancelledBy(p *peer, m *wire.Message) {
 	}
 }
 
-// sent counts a block that has left.
+// sent counts a block that has left, or a piece of the info dictionary.
 func (s *Swarm) sent(p *peer, m *wire.Message) {
+	if m.ID == wire.Extended {
+		p.meta.open = max(0, p.meta.open-1)
+		s.sendMetadataTo(p)
+		return
+	}
 	s.count.uploaded += int64(m.Length)
 	s.count.up.add(s.now, m.Length)
 	p.up.add(s.now, m.Length)

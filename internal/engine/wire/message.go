@@ -21,7 +21,10 @@ const (
 	HaveNone      ID = 15
 	Reject        ID = 16 // Index, Begin, Length.
 	AllowedFast   ID = 17 // Index.
-	Extended      ID = 20 // Payload, first byte the extended message's id.
+	// Extended has a Payload, whose first byte is the extended message's id.
+	// Length is how many bytes of it are content that is served, so that
+	// limits hold for it; it does not travel.
+	Extended ID = 20
 
 	// KeepAlive stands for the message of length zero, which has no id byte.
 	KeepAlive ID = 255

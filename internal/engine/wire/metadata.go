@@ -39,7 +39,7 @@ func (m *Metadata) Message(id uint8) Message {
 	if m.Kind == MetadataData {
 		b = appendInt(append(b, "10:total_size"...), m.TotalSize)
 	}
-	return Message{ID: Extended, Payload: append(append(b, 'e'), m.Data...)}
+	return Message{ID: Extended, Payload: append(append(b, 'e'), m.Data...), Length: uint32(len(m.Data))}
 }
 
 // ParseMetadata reads the content of a metadata message. Its data is a view of
