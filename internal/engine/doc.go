@@ -21,7 +21,8 @@
 //
 // A torrent of which only the info hash is known has no session at first, but
 // a hub and a Swarm that asks for nothing but the info dictionary (resolve.go).
-// Its session goes on with both.
+// Its folder is checked on another goroutine, while those two keep connections
+// and take callers, and then its session goes on with both.
 //
 // # The way of a block
 //

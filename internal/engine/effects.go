@@ -7,46 +7,46 @@ import (
 
 // perform carries out what the swarm decided, in its order. It is the one
 // place where effects meet adapters, and nothing in it waits.
-func (s *hub) perform(fx *swarm.Effects) {
+func (h *hub) perform(fx *swarm.Effects) {
 	for _, c := range fx.Close {
-		if l := s.links.get(c.Peer); l != nil {
+		if l := h.links.get(c.Peer); l != nil {
 			l.conn.Close(c.Reason)
 		}
 	}
 	for _, addr := range fx.Ban {
-		s.log.Info("banned a peer for bad data", "peer", addr)
+		h.log.Info("banned a peer for bad data", "peer", addr)
 	}
-	s.eachPeer(fx.Send, conn.Send)
-	s.eachPeer(fx.Unsend, conn.Unsend)
+	h.eachPeer(fx.Send, conn.Send)
+	h.eachPeer(fx.Unsend, conn.Unsend)
 	for _, f := range fx.Finish {
-		s.store.Finish(f.Piece, f.Digests)
+		h.store.Finish(f.Piece, f.Digests)
 	}
 	for _, addr := range fx.Dial {
-		s.dial(addr)
+		h.dial(addr)
 	}
 	if fx.NeedPeers {
-		s.trackers.NeedPeers()
+		h.trackers.NeedPeers()
 	}
 }
 
 // eachPeer hands each run of messages for one peer to its connection in one
 // call, so that a burst of requests leaves in one write.
-func (s *hub) eachPeer(list []swarm.Send, do func(conn, ...wire.Message)) {
+func (h *hub) eachPeer(list []swarm.Send, do func(conn, ...wire.Message)) {
 	for len(list) > 0 {
 		peer := list[0].Peer
-		s.burst = s.burst[:0]
+		h.burst = h.burst[:0]
 		for len(list) > 0 && list[0].Peer == peer {
-			s.burst = append(s.burst, list[0].Msg)
+			h.burst = append(h.burst, list[0].Msg)
 			list = list[1:]
 		}
-		if l := s.links.get(peer); l != nil {
-			do(l.conn, s.burst...)
+		if l := h.links.get(peer); l != nil {
+			do(l.conn, h.burst...)
 		}
 	}
-	if cap(s.burst) > maxSpare {
-		s.burst = nil
+	if cap(h.burst) > maxSpare {
+		h.burst = nil
 	}
-	clear(s.burst)
+	clear(h.burst)
 }
 
 // maxSpare is how many messages there is kept room for.

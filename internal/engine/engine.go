@@ -72,6 +72,7 @@ type Engine struct {
 	web      *transport.HTTP // As http, for web seeds.
 	tracker  *tracker.Client
 	down, up *rate.Limiter
+	metadata *budget // For what is fetched of info dictionaries.
 	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	mu       sync.Mutex
@@ -105,6 +106,7 @@ func New(cfg Config) (*Engine, error) {
 		log:      cfg.Logger,
 		down:     newLimiter(cfg.DownloadBytesPerSecond),
 		up:       newLimiter(cfg.UploadBytesPerSecond),
+		metadata: newBudget(smallMetadata, largeMetadata),
 		lookup:   net.DefaultResolver.LookupNetIP,
 		torrents: map[metainfo.Hash][]*Torrent{},
 	}
@@ -233,8 +235,8 @@ func (e *Engine) serving(hash metainfo.Hash) *hub {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range e.torrents[hash] {
-		if s := t.hub.Load(); s != nil {
-			return s
+		if h := t.hub.Load(); h != nil {
+			return h
 		}
 	}
 	return nil

@@ -28,7 +28,9 @@ type hub struct {
 	t     *Torrent
 	log   *slog.Logger
 	inbox *inbox
-	links links // The connections; shared with those who dial and accept.
+	swarm *swarm.Swarm
+	wake  *time.Timer // For when the swarm wants to be woken.
+	links links       // The connections; shared with those who dial and accept.
 
 	trackers *tracker.Session
 	// The ways to HTTP servers, with what was given for them.
@@ -51,7 +53,10 @@ type hub struct {
 }
 
 func newHub(t *Torrent) *hub {
-	h := &hub{t: t, log: t.log, inbox: newInbox(), failed: make(chan error, 1), named: map[string]context.CancelFunc{}}
+	h := &hub{
+		t: t, log: t.log, inbox: newInbox(), wake: time.NewTimer(time.Hour),
+		failed: make(chan error, 1), named: map[string]context.CancelFunc{},
+	}
 	h.ctx, h.cancel = context.WithCancel(t.ctx)
 	h.links.open = map[swarm.Peer]*link{}
 	h.want, _ = t.wishes()
@@ -62,35 +67,47 @@ func newHub(t *Torrent) *hub {
 }
 
 // search begins to look for peers.
-func (s *hub) search(tiers [][]string, private bool) {
-	s.trackers = tracker.Start(tracker.SessionConfig{
-		Client: s.t.engine.tracker.Over(s.toTrackers), Tiers: tiers, Extra: s.want.Trackers, Private: private,
-		InfoHash: s.t.hash, PeerID: s.t.engine.peerID, Port: s.t.engine.Port(),
-		Stats: s.announced, Found: s.found, Logger: s.log,
+func (h *hub) search(tiers [][]string, private bool) {
+	h.trackers = tracker.Start(tracker.SessionConfig{
+		Client: h.t.engine.tracker.Over(h.toTrackers), Tiers: tiers, Extra: h.want.Trackers, Private: private,
+		InfoHash: h.t.hash, PeerID: h.t.engine.peerID, Port: h.t.engine.Port(),
+		Stats: h.announced, Found: h.found, Logger: h.log,
 	})
-	s.findPeers(s.want.Peers)
+	h.findPeers(h.want.Peers)
 }
 
 // apply makes what is wanted now true.
-func (s *hub) apply(want Update) {
-	setLimit(s.t.down, want.Limits.DownloadBytesPerSecond)
-	setLimit(s.t.up, want.Limits.UploadBytesPerSecond)
-	if !reflect.DeepEqual(want.Credentials, s.want.Credentials) {
-		s.toTrackers.Set(want.Credentials)
-		s.toWebSeeds.Set(want.Credentials)
+func (h *hub) apply(want Update) {
+	setLimit(h.t.down, want.Limits.DownloadBytesPerSecond)
+	setLimit(h.t.up, want.Limits.UploadBytesPerSecond)
+	if !reflect.DeepEqual(want.Credentials, h.want.Credentials) {
+		h.toTrackers.Set(want.Credentials)
+		h.toWebSeeds.Set(want.Credentials)
 	}
-	s.trackers.SetExtra(want.Trackers)
-	if !sameFilter(want.Filter, s.want.Filter) {
-		s.forgetNamed() // Those that are let now are looked up again.
+	h.trackers.SetExtra(want.Trackers)
+	if !sameFilter(want.Filter, h.want.Filter) {
+		h.forgetNamed() // Those that are let now are looked up again.
 	}
-	s.findPeers(want.Peers)
-	s.want = want
+	h.findPeers(want.Peers)
+	h.want = want
+}
+
+// handle lets the swarm answer events, carries its answer out, and sets the
+// timer to when it wants to be woken.
+func (h *hub) handle(events []swarm.Event) *swarm.Effects {
+	now := time.Now()
+	fx := h.swarm.Handle(now, events)
+	h.perform(fx)
+	if !fx.Wake.IsZero() {
+		h.wake.Reset(max(time.Millisecond, fx.Wake.Sub(now)))
+	}
+	return fx
 }
 
 // found hands addresses that a tracker named to the swarm. It is called from
 // the tracker session's goroutine.
-func (s *hub) found(addrs []netip.AddrPort) {
-	s.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs, Source: swarm.FromTracker})
+func (h *hub) found(addrs []netip.AddrPort) {
+	h.inbox.post(swarm.Event{Kind: swarm.Found, Addrs: addrs, Source: swarm.FromTracker})
 }
 
 // sameFilter says whether two filters are written alike.
@@ -100,34 +117,35 @@ func sameFilter(a, b download.PeerFilter) bool {
 }
 
 // fail ends the session with err; the first error counts.
-func (s *hub) fail(err error) {
+func (h *hub) fail(err error) {
 	select {
-	case s.failed <- err:
+	case h.failed <- err:
 	default:
 	}
 }
 
 // leaveTrackers ends the announces. It returns when trackers have taken the
 // goodbye, or had the time for it.
-func (s *hub) leaveTrackers() {
+func (h *hub) leaveTrackers() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
-	s.trackers.Stop(ctx)
+	h.trackers.Stop(ctx)
 }
 
 // close ends connections and the search for peers. The result is closed when
 // trackers have taken the goodbye, or had the time for it.
-func (s *hub) close() (goodbye <-chan struct{}) {
-	s.links.close()
-	s.inbox.close()
-	s.cancel()
+func (h *hub) close() (goodbye <-chan struct{}) {
+	h.links.close()
+	h.inbox.close()
+	h.wake.Stop()
+	h.cancel()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		s.leaveTrackers()
-		s.toTrackers.CloseIdleConnections()
-		s.toWebSeeds.CloseIdleConnections()
+		h.leaveTrackers()
+		h.toTrackers.CloseIdleConnections()
+		h.toWebSeeds.CloseIdleConnections()
 	}()
-	s.work.Wait()
+	h.work.Wait()
 	return stopped
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -172,15 +173,15 @@ func TestMagnetLinksResolveFromEachOther(t *testing.T) {
 }
 
 // metadataLiar is a peer that knows nothing, and answers whoever asks it what the
-// torrent is with bytes of its own. It returns its address and how many it has
-// answered.
-func metadataLiar(t *testing.T, m *metainfo.Metainfo, ip string) (addr string, answered *atomic.Int32) {
+// torrent is with bytes of its own, or not at all if it is silent. It returns
+// its address and how often it was asked.
+func metadataLiar(t *testing.T, m *metainfo.Metainfo, ip string, silent bool) (addr string, asked *atomic.Int32) {
 	t.Helper()
 	l, err := net.Listen("tcp", ip+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	answered = new(atomic.Int32)
+	asked = new(atomic.Int32)
 	var work sync.WaitGroup
 	work.Go(func() {
 		for {
@@ -189,15 +190,15 @@ func metadataLiar(t *testing.T, m *metainfo.Metainfo, ip string) (addr string, a
 				return
 			}
 			t.Cleanup(func() { conn.Close() })
-			work.Go(func() { lie(conn, m, answered) })
+			work.Go(func() { lie(conn, m, silent, asked) })
 		}
 	})
 	t.Cleanup(func() { l.Close(); work.Wait() })
-	return l.Addr().String(), answered
+	return l.Addr().String(), asked
 }
 
 // lie speaks on one connection until it ends.
-func lie(conn net.Conn, m *metainfo.Metainfo, answered *atomic.Int32) {
+func lie(conn net.Conn, m *metainfo.Metainfo, silent bool, times *atomic.Int32) {
 	var hello [wire.HandshakeLen]byte
 	if _, err := io.ReadFull(conn, hello[:]); err != nil {
 		return
@@ -229,7 +230,10 @@ func lie(conn net.Conn, m *metainfo.Metainfo, answered *atomic.Int32) {
 			Kind: wire.MetadataData, Piece: asked.Piece, TotalSize: int64(len(m.InfoBytes)),
 			Data: bytes.Repeat([]byte{7}, min(wire.MetadataPiece, len(m.InfoBytes)-from)),
 		}
-		answered.Add(1)
+		times.Add(1)
+		if silent {
+			continue
+		}
 		_, _ = conn.Write(wire.Append(nil, said.Message(uint8(wire.ExtMetadata))))
 	}
 }
@@ -241,7 +245,7 @@ func TestMagnetLinkIsResolvedAmongLiars(t *testing.T) {
 	var all []*atomic.Int32
 	// Each has an address of its own: it is banned with all that is there.
 	for _, ip := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} {
-		addr, answered := metadataLiar(t, m, ip)
+		addr, answered := metadataLiar(t, m, ip, false)
 		link.Peers, all = append(link.Peers, addr), append(all, answered)
 	}
 	tor, err := newTestEngine(t, Config{}).Add(Spec{Magnet: link, Dir: t.TempDir()})
@@ -344,5 +348,75 @@ func TestWhoCallsAfterTheResolvingIsHeldToTheNumberOfPieces(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("it is waited for the bytes of a bitfield that is too long")
+	}
+}
+
+// Checking what is in a folder may take minutes: meanwhile nobody is sent away,
+// and who asks what the torrent is gets it.
+func TestCallersAreServedWhileTheFolderOfAMagnetLinkIsChecked(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	e := newTestEngine(t, Config{})
+	tor := newTorrent(e, Spec{Magnet: magnetOf(m, seed(t, root, m)), Dir: t.TempDir()})
+	e.torrents[tor.hash] = append(e.torrents[tor.hash], tor)
+	defer e.forget(tor)
+	from, err := tor.resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.end()
+	defer tor.cancel()
+	checked, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		from.during(func() { <-checked })
+	}()
+	for range 2 {
+		caller, err := newTestEngine(t, Config{}).Add(Spec{Magnet: magnetOf(m, e), ResolveOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, caller, "to be told what the torrent is", func(*download.Progress) bool { return caller.Metainfo() != nil })
+	}
+	await(t, tor, "the peer that told it to be kept", func(p *download.Progress) bool { return p.Peers.Connected > 0 })
+	want, _ := tor.wishes()
+	want.Files.Exclude = []string{"nothing"}
+	tor.Update(want)
+	close(checked)
+	<-over
+	if len(tor.wake) == 0 {
+		t.Error("the session does not hear of what was wished while the folder was checked")
+	}
+}
+
+// Who can't get room for a copy of what nobody can check yet waits, and gets it
+// from another torrent that stops.
+func TestMagnetLinksShareTheMemoryForMetadata(t *testing.T) {
+	root := content{"data": 1 << 20}.write(t, "content")
+	m := create(t, root, manyPieces, "")
+	other := create(t, content{"data": 1<<20 + 1}.write(t, "content"), manyPieces, "")
+	silent, asked := metadataLiar(t, other, "127.0.0.1", true)
+	e := newTestEngine(t, Config{})
+	size := int64(len(other.InfoBytes))
+	e.metadata = newBudget(size+1, largeMetadata)
+	third := e.metadata.room() // It has a little, so it is told of who waits and has nothing.
+	third.Take(1)
+	first, err := e.Add(Spec{Magnet: other.Magnet(), ResolveOnly: true, Peers: []string{silent}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, first, "the first to ask", func(*download.Progress) bool { return asked.Load() > 0 })
+	second, err := e.Add(Spec{Magnet: magnetOf(m, seed(t, root, m)), ResolveOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, second, "a place in the queue", func(*download.Progress) bool { return third.Wanted(metadata.Small) })
+	if second.Metainfo() != nil {
+		t.Error("two copies were made in the room of one")
+	}
+	stop(t, first)
+	<-second.Done()
+	if second.Metainfo() == nil {
+		t.Errorf("it never got room: %+v", second.Progress().Err)
 	}
 }

@@ -27,7 +27,7 @@ type links struct {
 
 // link is one connection of a torrent, and what its reader delivers to.
 type link struct {
-	s    *hub
+	hub  *hub
 	peer swarm.Peer
 	conn conn
 	name string // The host of a web seed; "" of a peer.
@@ -96,51 +96,53 @@ func (ls *links) close() {
 
 // Claim implements [peerconn.Sink].
 func (l *link) Claim(index, begin, length uint32) []byte {
-	return l.s.store.Claim(index, begin, length)
+	return l.hub.store.Claim(index, begin, length)
 }
 
 // ClaimAhead implements [peerconn.Sink].
 func (l *link) ClaimAhead(index, begin, length uint32) []byte {
-	return l.s.store.ClaimAhead(index, begin, length)
+	return l.hub.store.ClaimAhead(index, begin, length)
 }
 
 // Commit implements [peerconn.Sink].
 func (l *link) Commit(index, begin uint32, lease []byte) bool {
-	return l.s.store.Commit(index, begin, lease)
+	return l.hub.store.Commit(index, begin, lease)
 }
 
 // Abandon implements [peerconn.Sink].
-func (l *link) Abandon(lease []byte) { l.s.store.Abandon(lease) }
+func (l *link) Abandon(lease []byte) { l.hub.store.Abandon(lease) }
 
 // Deliver implements [peerconn.Sink].
-func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) { l.s.inbox.deliver(l.peer, burst) }
+func (l *link) Deliver(_ *peerconn.Conn, burst []peerconn.Received) {
+	l.hub.inbox.deliver(l.peer, burst)
+}
 
 // ReadBlock implements [peerconn.Source]. Verified pieces that the volume can't
 // give back end the session: its files have to be looked at again.
 func (l *link) ReadBlock(dst []byte, index, begin uint32) error {
-	err := l.s.store.ReadBlock(dst, index, begin)
+	err := l.hub.store.ReadBlock(dst, index, begin)
 	if err != nil && !errors.Is(err, disk.ErrUnverified) && !errors.Is(err, disk.ErrClosed) {
-		l.s.fail(err)
+		l.hub.fail(err)
 	}
 	return err
 }
 
 // dial connects to addr without making the torrent's goroutine wait.
-func (s *hub) dial(addr netip.AddrPort) {
-	s.work.Add(1)
+func (h *hub) dial(addr netip.AddrPort) {
+	h.work.Add(1)
 	go func() {
-		defer s.work.Done()
-		p, err := s.t.engine.net.Dial(s.ctx, addr, s.t.hash)
+		defer h.work.Done()
+		p, err := h.t.engine.net.Dial(h.ctx, addr, h.t.hash)
 		if err == nil {
-			err = s.serve(p, false)
+			err = h.serve(p, false)
 		}
 		if err != nil {
-			s.log.Debug("could not connect to a peer", "peer", addr, "error", err)
+			h.log.Debug("could not connect to a peer", "peer", addr, "error", err)
 			var denied *transport.DeniedError
 			if errors.As(err, &denied) {
-				s.denied.Store(denied)
+				h.denied.Store(denied)
 			}
-			s.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr, Self: errors.Is(err, transport.ErrSelf)})
+			h.inbox.post(swarm.Event{Kind: swarm.DialFailed, Addr: addr, Self: errors.Is(err, transport.ErrSelf)})
 		}
 	}()
 }
@@ -149,29 +151,29 @@ var errStopped = errors.New("the torrent is being stopped")
 
 // serve runs a connection whose handshake is done until it ends. An error
 // means that it never became a link.
-func (s *hub) serve(p *transport.Peer, incoming bool) error {
-	l, pieces := &link{s: s}, wire.UnknownPieces
-	if m := s.t.meta.Load(); m != nil {
+func (h *hub) serve(p *transport.Peer, incoming bool) error {
+	l, pieces := &link{hub: h}, wire.UnknownPieces
+	if m := h.t.meta.Load(); m != nil {
 		pieces = m.Info.PieceCount()
 	}
 	l.conn = peerconn.New(peerconn.Config{
 		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: pieces,
-		Down: []*rate.Limiter{s.t.down, s.t.engine.down},
-		Up:   []*rate.Limiter{s.t.up, s.t.engine.up},
+		Down: []*rate.Limiter{h.t.down, h.t.engine.down},
+		Up:   []*rate.Limiter{h.t.up, h.t.engine.up},
 	})
-	if !s.links.add(l, &s.work) {
+	if !h.links.add(l, &h.work) {
 		p.Conn.Close()
 		return errStopped
 	}
-	defer s.work.Done()
-	s.inbox.post(swarm.Event{
+	defer h.work.Done()
+	h.inbox.post(swarm.Event{
 		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID,
 		Fast: p.Fast, Extended: p.Extended, Incoming: incoming,
 	})
-	err := l.conn.Run(s.ctx)
-	s.links.remove(l.peer)
-	s.log.Debug("a connection ended", "peer", p.Addr, "error", err)
-	s.inbox.post(swarm.Event{Kind: swarm.Gone, Peer: l.peer})
+	err := l.conn.Run(h.ctx)
+	h.links.remove(l.peer)
+	h.log.Debug("a connection ended", "peer", p.Addr, "error", err)
+	h.inbox.post(swarm.Event{Kind: swarm.Gone, Peer: l.peer})
 	return nil
 }
 
@@ -181,10 +183,10 @@ func (e *Engine) known(hash metainfo.Hash) bool { return e.serving(hash) != nil 
 // accept is called by the transport for each caller whose handshake is done,
 // on a goroutine of its own.
 func (e *Engine) accept(p *transport.Peer) {
-	s := e.serving(p.InfoHash)
-	if s == nil {
+	h := e.serving(p.InfoHash)
+	if h == nil {
 		p.Conn.Close()
 		return
 	}
-	_ = s.serve(p, true) // An error only says that the session has just ended.
+	_ = h.serve(p, true) // An error only says that the session has just ended.
 }

@@ -84,11 +84,11 @@ func (t *Torrent) checked(done, total int64) {
 
 // announced is what a tracker is told. It is called from goroutines of the
 // tracker session.
-func (s *hub) announced() tracker.Stats {
-	p := s.t.Progress()
+func (h *hub) announced() tracker.Stats {
+	p := h.t.Progress()
 	st := tracker.Stats{
-		Uploaded:   p.BytesUploaded - s.before.BytesUploaded,
-		Downloaded: p.BytesDownloaded - s.before.BytesDownloaded,
+		Uploaded:   p.BytesUploaded - h.before.BytesUploaded,
+		Downloaded: p.BytesDownloaded - h.before.BytesDownloaded,
 		Left:       p.BytesTotal - p.BytesVerified,
 	}
 	if p.InfoHash == "" {
@@ -233,7 +233,7 @@ func (s *session) state(now time.Time, p *download.Progress, stats *swarm.Stats)
 	return download.StateStalled, s.whyStalled(p, stats)
 }
 
-func (s *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Failure {
+func (h *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Failure {
 	unreachable := ""
 	for _, t := range p.Trackers {
 		if t.LastError == "" {
@@ -249,15 +249,15 @@ func (s *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Fai
 			Message: "the peers or web seeds that were found sent data that does not match the torrent and were banned; " +
 				"add other peers or trackers, and check that the torrent is the one that its seeders serve",
 		}
-	case stats.Connected <= s.links.webSeeds() && s.webSeedsFailed(p) != nil:
-		return s.webSeedsFailed(p)
+	case stats.Connected <= h.links.webSeeds() && h.webSeedsFailed(p) != nil:
+		return h.webSeedsFailed(p)
 	case stats.Connected == 0 && unreachable != "":
 		return &download.Failure{
 			Reason:  download.ReasonTrackerUnreachable,
 			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or add trackers or peers",
 		}
-	case stats.Connected == 0 && s.denied.Load() != nil:
-		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + s.denied.Load().Error()}
+	case stats.Connected == 0 && h.denied.Load() != nil:
+		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + h.denied.Load().Error()}
 	case stats.Connected == 0 && stats.Filtered > 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -12,11 +11,12 @@ import (
 )
 
 // resolving is a torrent of which only the info hash is known, while its info
-// dictionary is fetched from peers (BEP 9). What it leaves, the session of the
-// torrent goes on with: the same hub and the same swarm, so connections stay.
+// dictionary is fetched from peers (BEP 9), and then while its folder is
+// checked. What it leaves, the session of the torrent goes on with: the same
+// hub and the same swarm, so connections stay.
 type resolving struct {
 	*hub
-	swarm     *swarm.Swarm
+	room      *room
 	info      []byte // The dictionary, once it is there.
 	began     time.Time
 	published time.Time
@@ -35,9 +35,13 @@ func (t *Torrent) resolve() (*resolving, error) {
 	}
 	r := newResolving(t)
 	t.hub.Store(r.hub)
-	err := r.loop(t.ctx)
-	t.hub.Store(nil)
-	if err == nil && r.info != nil {
+	r.search(t.spec.Magnet.Tiers(), false)
+	r.handle(nil)
+	r.publish(true)
+	r.loop(t.ctx.Done(), func() bool { return r.info != nil })
+	r.room.close()
+	var err error
+	if r.info != nil {
 		err = t.learn(r.info)
 	}
 	if err != nil || r.info == nil || t.spec.ResolveOnly {
@@ -45,6 +49,24 @@ func (t *Torrent) resolve() (*resolving, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// during does work, on a goroutine of its own, that has to be done before the
+// session can begin. Meanwhile connections are kept and callers taken: they get
+// the info dictionary, and what they say of pieces is kept.
+func (r *resolving) during(work func()) {
+	m := r.t.meta.Load()
+	if m.Info.Private { // Which the trackers were asked without knowing (BEP 27).
+		r.leaveTrackers()
+	}
+	r.perform(r.swarm.Learn(time.Now(), m.InfoBytes, m.Info.Private))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work()
+	}()
+	r.loop(done, func() bool { return false })
+	r.t.wish(func() {}) // What was wished meanwhile of files is the session's to follow.
 }
 
 // learn takes in the torrent's info dictionary, whose hash is right.
@@ -63,55 +85,42 @@ func (t *Torrent) learn(info []byte) error {
 }
 
 func newResolving(t *Torrent) *resolving {
-	r := &resolving{hub: newHub(t), began: time.Now()}
+	r := &resolving{hub: newHub(t), room: t.engine.metadata.room(), began: time.Now()}
 	r.swarm = swarm.NewResolving(r.began, swarm.Config{
-		Seed: randomSeed(), InfoHash: t.hash, PeerID: t.engine.peerID,
+		Seed: randomSeed(), InfoHash: t.hash, PeerID: t.engine.peerID, Room: r.room,
 		Port: uint16(t.engine.Port()), Client: clientVersion, MaxPeers: r.want.Limits.MaxPeers,
 		NoPEX: r.want.NoPEX, Filter: swarm.Filter(r.want.Filter),
 	})
 	return r
 }
 
-// loop is where all events are handled until the info dictionary is there, or
-// ctx ends.
-func (r *resolving) loop(ctx context.Context) error {
+// loop is where all events are handled until enough says so, or done is closed.
+func (r *resolving) loop(done <-chan struct{}, enough func() bool) {
 	tick := time.NewTicker(r.t.engine.cfg.ProgressInterval)
 	defer tick.Stop()
-	wake := time.NewTimer(time.Hour)
-	defer wake.Stop()
-	r.search(r.t.spec.Magnet.Tiers(), false)
-	r.handle(nil, wake)
-	r.publish(true)
-	for r.info == nil {
+	for !enough() {
 		select {
-		case <-ctx.Done():
-			return nil
+		case <-done:
+			return
 		case <-r.inbox.ready:
-			r.inbox.take(func(events []swarm.Event) { r.handle(events, wake) })
-		case <-wake.C:
-			r.handle(nil, wake)
+			r.inbox.take(r.handle)
+		case <-r.wake.C:
+			r.handle(nil)
 		case <-r.t.wake:
 			want, _ := r.t.wishes()
 			r.apply(want)
 			r.handle([]swarm.Event{{
 				Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, NoPEX: want.NoPEX, Filter: swarm.Filter(want.Filter),
-			}}, wake)
+			}})
 		case <-tick.C:
 		}
 		r.publish(false)
 	}
-	return nil
 }
 
-func (r *resolving) handle(events []swarm.Event, wake *time.Timer) {
-	now := time.Now()
-	fx := r.swarm.Handle(now, events)
-	r.perform(fx)
-	if fx.Info != nil {
+func (r *resolving) handle(events []swarm.Event) {
+	if fx := r.hub.handle(events); fx.Info != nil {
 		r.info = fx.Info
-	}
-	if !fx.Wake.IsZero() {
-		wake.Reset(max(time.Millisecond, fx.Wake.Sub(now)))
 	}
 }
 
@@ -124,9 +133,12 @@ func (r *resolving) publish(atOnce bool) {
 	r.published = now
 	stats := r.swarm.Stats(now)
 	r.t.amend(func(p *download.Progress) {
-		p.State, p.Err = download.StateResolving, nil
 		p.Peers = download.Peers{Connected: stats.Connected, Known: stats.Known}
 		p.Trackers = r.trackers.Status()
+		if r.info != nil { // The rest is for those to say who check its files.
+			return
+		}
+		p.State, p.Err = download.StateResolving, nil
 		if r.want.StallTimeout != 0 && now.Sub(r.began) >= r.want.StallTimeout {
 			p.Err = r.whyStalled(p, &stats)
 			if p.Err.Reason == download.ReasonNoPeers && stats.Connected > 0 {
@@ -139,6 +151,7 @@ func (r *resolving) publish(atOnce bool) {
 
 // end ends everything around a torrent that no session goes on with.
 func (r *resolving) end() {
+	r.t.hub.Store(nil)
 	<-r.close()
 	r.t.amend(func(p *download.Progress) { p.Peers.Connected, p.Trackers = 0, nil })
 }

@@ -14,8 +14,7 @@ import (
 // is to be checked again. All of it belongs to the torrent's goroutine.
 type session struct {
 	*hub
-	info  *metainfo.Info
-	swarm *swarm.Swarm
+	info *metainfo.Info
 
 	synced   chan error // Capacity 1: all wanted pieces are durable, or why not.
 	complete bool       // All wanted pieces are verified.
@@ -48,16 +47,15 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 	}
 	s.meter = newMeter(m.Info, t.selection, have)
 	s.t.amend(func(p *download.Progress) { p.BytesVerified = s.meter.verified }) // Trackers are told.
-	if from != nil {
-		if m.Info.Private { // Which the trackers were asked without knowing (BEP 27).
-			s.leaveTrackers()
-			s.search(m.Tiers(), true)
-		}
-		s.swarm = from.swarm
-		s.perform(s.swarm.Resolve(time.Now(), c))
-	} else {
+	switch {
+	case from == nil:
 		s.swarm = swarm.New(time.Now(), c)
 		s.search(m.Tiers(), m.Info.Private)
+	case m.Info.Private: // The trackers that were asked before are left already.
+		s.search(m.Tiers(), true)
+		fallthrough
+	default:
+		s.perform(s.swarm.Resolve(time.Now(), c))
 	}
 	return s
 }
@@ -66,9 +64,7 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 func (s *session) loop(ctx context.Context) error {
 	tick := time.NewTicker(s.t.engine.cfg.ProgressInterval)
 	defer tick.Stop()
-	wake := time.NewTimer(time.Hour)
-	defer wake.Stop()
-	s.begin(wake)
+	s.begin()
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,9 +72,9 @@ func (s *session) loop(ctx context.Context) error {
 		case err := <-s.failed:
 			return err
 		case <-s.inbox.ready:
-			s.inbox.take(func(events []swarm.Event) { s.handle(events, wake) })
-		case <-wake.C:
-			s.handle(nil, wake)
+			s.inbox.take(func(events []swarm.Event) { s.handle(events) })
+		case <-s.wake.C:
+			s.handle(nil)
 		case err := <-s.synced:
 			if err != nil {
 				return err
@@ -89,7 +85,7 @@ func (s *session) loop(ctx context.Context) error {
 			if verify || !want.Files.Equal(s.t.files) {
 				return errAgain
 			}
-			s.apply(want, wake)
+			s.apply(want)
 		case <-tick.C:
 		}
 		if s.atRest() && s.t.rest() {
@@ -100,8 +96,8 @@ func (s *session) loop(ctx context.Context) error {
 }
 
 // begin starts what goes on around the swarm.
-func (s *session) begin(wake *time.Timer) {
-	s.handle([]swarm.Event{{Kind: swarm.Found, Addrs: s.t.known}}, wake)
+func (s *session) begin() {
+	s.handle([]swarm.Event{{Kind: swarm.Found, Addrs: s.t.known}})
 	if s.swarm.Complete() {
 		s.resumed = true
 		s.finish()
@@ -112,23 +108,16 @@ func (s *session) begin(wake *time.Timer) {
 	s.publish(time.Now(), true)
 }
 
-// handle lets the swarm answer events, carries its answer out, and sets the
-// timer to when it wants to be woken.
-func (s *session) handle(events []swarm.Event, wake *time.Timer) {
-	now := time.Now()
-	s.meter.count(events, now)
-	effects := s.swarm.Handle(now, events)
-	s.perform(effects)
-	if effects.Completed {
+// handle counts events and follows what they come to.
+func (s *session) handle(events []swarm.Event) {
+	s.meter.count(events, time.Now())
+	if fx := s.hub.handle(events); fx.Completed {
 		s.finish()
-	}
-	if !effects.Wake.IsZero() {
-		wake.Reset(max(time.Millisecond, effects.Wake.Sub(now)))
 	}
 }
 
 // apply makes what is wanted now true.
-func (s *session) apply(want Update, wake *time.Timer) {
+func (s *session) apply(want Update) {
 	changed := want.Limits != s.want.Limits || want.NoPEX != s.want.NoPEX || !sameFilter(want.Filter, s.want.Filter)
 	s.hub.apply(want)
 	s.useWebSeeds(want.WebSeeds)
@@ -136,7 +125,7 @@ func (s *session) apply(want Update, wake *time.Timer) {
 		s.handle([]swarm.Event{{
 			Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, DownloadLimit: want.Limits.DownloadBytesPerSecond,
 			NoPEX: want.NoPEX, Filter: swarm.Filter(want.Filter),
-		}}, wake)
+		}})
 	}
 }
 

@@ -38,7 +38,7 @@ type Torrent struct {
 	known     []netip.AddrPort     // Peers of the last session, to begin the next one with.
 
 	publishing sync.Mutex          // Held while the snapshot is replaced.
-	hub        atomic.Pointer[hub] // nil while files are being opened or checked.
+	hub        atomic.Pointer[hub] // nil while files are being opened or checked, unless the torrent was resolved just before.
 	down, up   *rate.Limiter
 
 	mu      sync.Mutex // Guards the wishes below.
@@ -204,7 +204,12 @@ func (t *Torrent) runSession() error {
 	if err != nil || t.meta.Load() == nil || t.spec.ResolveOnly {
 		return err
 	}
-	store, err := t.open()
+	var store *disk.Store
+	if from != nil {
+		from.during(func() { store, err = t.open() })
+	} else {
+		store, err = t.open()
+	}
 	if err != nil {
 		if from != nil {
 			from.end()

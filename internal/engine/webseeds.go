@@ -108,7 +108,7 @@ func (s *session) useWebSeed(ctx context.Context, w *webSeed) {
 
 // connectWebSeed runs one connection to a web seed until it ends.
 func (s *session) connectWebSeed(ctx context.Context, w *webSeed) error {
-	l := &webLink{link: link{s: s.hub, name: w.seed.Host()}, seed: w}
+	l := &webLink{link: link{hub: s.hub, name: w.seed.Host()}, seed: w}
 	l.conn = w.seed.Connect(l)
 	if !s.links.add(&l.link, &s.work) {
 		return errStopped
@@ -163,7 +163,7 @@ type webLink struct {
 }
 
 // Wants implements [webseed.Sink].
-func (l *webLink) Wants(piece int) bool { return l.s.store.Wants(piece) }
+func (l *webLink) Wants(piece int) bool { return l.hub.store.Wants(piece) }
 
 // Deliver implements [webseed.Sink].
 func (l *webLink) Deliver(burst []webseed.Received) {
@@ -174,7 +174,7 @@ func (l *webLink) Deliver(burst []webseed.Received) {
 			l.seed.works()
 		}
 	}
-	l.s.inbox.deliver(l.peer, received)
+	l.hub.inbox.deliver(l.peer, received)
 }
 
 // status tells how the web seeds do, in the order of their hosts.
@@ -189,7 +189,7 @@ func (ws webSeeds) status() []download.WebSeed {
 
 // webSeedsFailed says why web seeds are of no use, nil if nothing is known
 // against them.
-func (s *hub) webSeedsFailed(p *download.Progress) *download.Failure {
+func (h *hub) webSeedsFailed(p *download.Progress) *download.Failure {
 	var said []string
 	for _, w := range p.WebSeeds {
 		if w.LastError != "" {
@@ -204,7 +204,7 @@ func (s *hub) webSeedsFailed(p *download.Progress) *download.Failure {
 		Message: "there are no peers, and the web seeds don't give what is missing (" + strings.Join(said[:min(len(said), 3)], "; ") +
 			"); they are tried again; check that their URLs are right and that their servers have the torrent's files, or add trackers or peers",
 	}
-	if denied := s.denied.Load(); denied != nil {
+	if denied := h.denied.Load(); denied != nil {
 		f.Reason = download.ReasonAddressDenied
 	}
 	return f

@@ -134,6 +134,7 @@ func TestWhatWasSaidEarlyCountsOnceTheTorrentIsKnown(t *testing.T) {
 			wire.Message{ID: wire.AllowedFast, Index: 3}, wire.Message{ID: wire.Suggest, Index: 4})...)
 		torrent, _ := aTorrent()
 		torrent.Pieces, torrent.Length = 11, 22*block.Size
+		s.Learn(s.now, torrent.Metadata, false)
 		s.Resolve(s.now, torrent)
 		if err := s.check(); err != nil {
 			t.Errorf("%s: %v", what, err)

@@ -333,11 +333,12 @@ func TestATorrentThatTurnsOutToBePrivateForgetsHearsay(t *testing.T) {
 			}
 		}
 		c.Private = private
-		fx = s.Resolve(s.now, c)
+		fx = s.Learn(s.now, c.Metadata, private)
 		closed := slices.Contains(fx.Close, Close{3, ReasonPrivate})
 		if closed != private || s.pool.byAddr[at(4)] == nil && !private {
 			t.Errorf("private %v: it closes %v, and knows %d addresses", private, fx.Close, len(s.pool.list))
 		}
+		s.Resolve(s.now, c)
 		if err := s.check(); err != nil {
 			t.Error(err)
 		}

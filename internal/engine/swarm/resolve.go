@@ -19,31 +19,46 @@ type early struct {
 // NewResolving returns the swarm of a torrent of which only the info hash is
 // known. It finds peers and keeps connections as any other does, but all that
 // it asks them for is the info dictionary (BEP 9), until Effects.Info gives it
-// and [Swarm.Resolve] follows. What c says of pieces means nothing.
+// and [Swarm.Learn] and [Swarm.Resolve] follow. What c says of pieces means
+// nothing.
 func NewResolving(now time.Time, c Config) *Swarm {
 	// It is a torrent of one piece that nobody has.
 	c.Pieces, c.PieceLength, c.Length = 1, block.Size, block.Size
 	c.Have, c.Wanted, c.Partial, c.Metadata = nil, nil, nil, nil
 	s := New(now, c)
-	s.early = &early{fetch: metadata.New(c.InfoHash)}
+	s.early = &early{fetch: metadata.New(c.InfoHash, c.Room)}
 	return s
 }
 
-// Resolve tells a swarm that was made by [NewResolving] what the torrent is
+// Learn tells a swarm that was made by [NewResolving] what it may offer to
+// others, and whether the torrent is private, while it is not known yet what of
+// it is on the disk: peers are kept, and so is what they say of pieces. It
+// returns what is to be done as [Swarm.Handle] does.
+func (s *Swarm) Learn(now time.Time, metadata []byte, private bool) *Effects {
+	s.begin(now)
+	s.c.Metadata, s.c.Private = metadata, private
+	if private {
+		s.forgetHearsay()
+	}
+	for _, p := range s.peers {
+		s.introduce(p)
+	}
+	s.settle()
+	return &s.fx
+}
+
+// Resolve tells a swarm that has learned its metadata what the torrent is
 // after all. It goes on with the same connections and addresses, and returns
 // what is to be done as [Swarm.Handle] does.
 func (s *Swarm) Resolve(now time.Time, c Config) *Effects {
 	s.begin(now)
 	s.early = nil
 	s.describe(c)
+	s.busy.uploadOnly = false // Peers were told so.
 	for _, p := range s.peers {
 		p.pick = s.pick.Join(picker.ID(p.id))
 	}
-	if c.Private {
-		s.forgetHearsay()
-	}
 	for _, p := range append([]*peer(nil), s.peers...) {
-		s.introduce(p) // Now we have the info dictionary to offer.
 		s.greet(p)
 		s.recall(p)
 	}
@@ -99,15 +114,14 @@ func (s *Swarm) extendedEarly(p *peer, m *wire.Message) {
 }
 
 // metadataEarly follows a message about the info dictionary while it is being
-// fetched. Who asks for it is sent a reject: a piece can't be given away before
-// the whole was verified.
+// fetched. Who asks for it before the whole was verified is sent a reject.
 func (s *Swarm) metadataEarly(p *peer, content []byte) {
 	m, err := wire.ParseMetadata(content)
 	ok := err == nil
 	switch {
 	case err != nil:
-	case m.Kind == wire.MetadataRequest && p.ext.IDs[wire.ExtMetadata] != 0:
-		s.rejectMetadata(p, m.Piece)
+	case m.Kind == wire.MetadataRequest:
+		s.metadataWanted(p, m.Piece)
 	case m.Kind == wire.MetadataData:
 		p.sentSome = true
 		ok = s.early.fetch.Data(metadata.ID(p.id), m.Piece, m.Data)

@@ -3,6 +3,7 @@ package swarm
 import (
 	"bytes"
 	"crypto/sha1"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ func aTorrent() (c Config, info []byte) {
 	return Config{
 		Pieces: 3, PieceLength: 2 * block.Size, Length: 6 * block.Size,
 		InfoHash: sha1.Sum(info), PeerID: key("me"), Seed: 1, Metadata: info,
+		Room: metadata.NewBudget(metadata.MaxSmall, metadata.MaxSize).Share(),
 	}, info
 }
 
@@ -92,6 +94,11 @@ func request(i int) wire.Message {
 	return m.Message(uint8(wire.ExtMetadata))
 }
 
+// left says that a piece of metadata has left for a peer.
+func left(p Peer) Event {
+	return Event{Kind: Sent, Peer: p, Msg: wire.Message{ID: wire.Extended, Length: wire.MetadataPiece}}
+}
+
 func ids(list []Send, p Peer) (all []wire.ID) {
 	for _, e := range list {
 		if e.Peer == p {
@@ -121,25 +128,85 @@ func TestConnectionsGoOnOnceTheTorrentIsKnown(t *testing.T) {
 		t.Fatalf("it has %d bytes", len(fx.Info))
 	}
 	c, _ := aTorrent()
+	if offered := offers(t, s.Learn(s.now, info, false), 1); offered != len(info) {
+		t.Errorf("it offers %d bytes of metadata", offered)
+	}
 	fx = s.Resolve(s.now, c)
 	if err := s.check(); err != nil {
 		t.Fatal(err)
 	}
-	var asked, offered int
-	for _, e := range fx.Send {
-		switch e.Msg.ID {
-		case wire.Request:
+	asked := 0
+	for _, id := range ids(fx.Send, 1) {
+		if id == wire.Request {
 			asked++
-		case wire.Extended:
-			var h wire.ExtendedHandshake
-			if err := h.Update(e.Msg.Payload[1:]); err != nil {
-				t.Fatal(err)
-			}
-			offered = int(h.MetadataSize)
 		}
 	}
-	if asked != 6 || offered != len(info) {
-		t.Errorf("it asks for %d blocks and offers %d bytes of metadata: %v", asked, offered, ids(fx.Send, 1))
+	if asked != 6 {
+		t.Errorf("it asks for %d blocks: %v", asked, ids(fx.Send, 1))
+	}
+}
+
+// offers returns how many bytes of metadata a peer is told that we have.
+func offers(t *testing.T, fx *Effects, p Peer) int {
+	t.Helper()
+	var h wire.ExtendedHandshake
+	for _, e := range fx.Send {
+		if e.Peer != p || e.Msg.ID != wire.Extended {
+			continue
+		}
+		if x, content := e.Msg.Extension(); x == wire.ExtHandshake {
+			if err := h.Update(content); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return int(h.MetadataSize)
+}
+
+// Until it is known what of the torrent is on the disk, which may take long,
+// peers are kept and taken, and get the info dictionary.
+func TestPeersAreServedMetadataWhileTheFilesAreChecked(t *testing.T) {
+	s, info := newMet(t)
+	s.connect(1, len(info))
+	s.connect(2, 0)
+	s.says(1, wire.Message{ID: wire.HaveAll}, piece(info, 0), piece(info, 1))
+	fx := s.Learn(s.now, info, false)
+	if n := offers(t, fx, 2); n != len(info) {
+		t.Errorf("one who is here is offered %d bytes", n)
+	}
+	if n := offers(t, s.connect(3, 0), 3); n != len(info) {
+		t.Errorf("one who calls is offered %d bytes", n)
+	}
+	for p := Peer(2); p <= 3; p++ {
+		fx := s.says(p, wire.Message{ID: wire.Have, Index: 1}, wire.Message{ID: wire.Interested}, request(0), request(1))
+		if got := metadataFor(fx, p); len(got) != 2 || !bytes.Equal(append(got[0].Data, got[1].Data...), info) {
+			t.Errorf("peer %d gets %+v", p, got)
+		}
+	}
+	for range 60 {
+		s.now = s.now.Add(time.Second)
+		for _, e := range s.handle().Send {
+			if e.Msg.ID == wire.Unchoke || e.Msg.ID == wire.Request || e.Msg.ID == wire.Interested {
+				t.Fatalf("it says %v to peer %d", e.Msg.ID, e.Peer)
+			}
+		}
+	}
+	c, _ := aTorrent()
+	c.Have = bits("111")
+	fx = s.Resolve(s.now, c)
+	if err := s.check(); err != nil {
+		t.Fatal(err)
+	}
+	for p := Peer(2); p <= 3; p++ {
+		if got := ids(fx.Send, p); !slices.Contains(got, wire.HaveAll) || !slices.Contains(got, wire.Unchoke) {
+			t.Errorf("once the files are checked peer %d is told %v", p, got)
+		}
+		if !s.byID[p].pick.Has(1) {
+			t.Errorf("what peer %d said that it has is forgotten", p)
+		}
+	}
+	if len(fx.Close) != 1 || fx.Close[0] != (Close{1, ReasonSeeds}) {
+		t.Errorf("closed: %v", fx.Close)
 	}
 }
 
@@ -227,6 +294,7 @@ func TestMetadataIsServedAtABoundedRate(t *testing.T) {
 		for _, m := range metadataFor(s.says(1, request(0)), 1) {
 			if m.Kind == wire.MetadataData {
 				sent++
+				s.handle(left(1))
 			}
 		}
 		s.now = s.now.Add(time.Second)
@@ -261,11 +329,32 @@ func TestMetadataRequestsInABurstWaitTheirTurn(t *testing.T) {
 	if data, rejects := count(s.says(1, all...)); data != metadataBurst || rejects != 3 {
 		t.Errorf("%d are sent at once and %d rejected", data, rejects)
 	}
-	for range maxMetadataQueue / metadataBurst {
+	s.now = s.now.Add(time.Minute)
+	if data, _ := count(s.handle()); data != 0 {
+		t.Errorf("%d are sent although none of the first has left", data)
+	}
+	for i := range 3 {
+		if data, _ := count(s.handle(left(1))); data != 1 {
+			t.Errorf("%d are sent when number %d of the first has left", data, i)
+		}
+	}
+	for range 2 * metadataBurst {
+		s.handle(left(1))
+	}
+	for range maxMetadataQueue/metadataBurst - 2 {
 		s.now = s.now.Add(time.Second)
 		if data, _ := count(s.handle()); data != metadataBurst {
 			t.Errorf("%d are sent a second later", data)
 		}
+		for range metadataBurst {
+			if data, _ := count(s.handle(left(1))); data != 0 {
+				t.Errorf("%d are sent beyond what a second lets", data)
+			}
+		}
+	}
+	s.now = s.now.Add(time.Second)
+	if data, _ := count(s.handle()); data != metadataBurst {
+		t.Errorf("%d are sent at last", data)
 	}
 	s.now = s.now.Add(time.Second)
 	if data, _ := count(s.handle()); data != 0 {
@@ -280,7 +369,7 @@ func FuzzResolving(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		c, info := aTorrent()
 		s := &met{NewResolving(epoch, c), t, epoch}
-		resolved := false
+		learned, resolved := false, false
 		for ; len(script) >= 2; script = script[2:] {
 			p, arg := Peer(script[1]%5), int(script[1])
 			var fx *Effects
@@ -314,9 +403,12 @@ func FuzzResolving(f *testing.F) {
 				fx = s.handle()
 			}
 			if fx != nil && fx.Info != nil {
-				if resolved || !bytes.Equal(fx.Info, info) {
+				if learned || !bytes.Equal(fx.Info, info) {
 					t.Fatal("the info dictionary is wrong, or came twice")
 				}
+				learned = true
+				s.Learn(s.now, info, arg%2 == 0)
+			} else if learned && !resolved && arg%3 == 0 {
 				resolved = true
 				s.Resolve(s.now, c)
 				if err := s.check(); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
@@ -23,6 +24,10 @@ type Config struct {
 
 	// Metadata is the info dictionary, which peers may ask for (BEP 9).
 	Metadata []byte
+
+	// Room is where [NewResolving] has the memory for the info dictionary
+	// from, until that is known.
+	Room metadata.Room
 
 	// Have is the set of pieces that are on the disk and verified, nil for
 	// none. The swarm keeps it and changes it.

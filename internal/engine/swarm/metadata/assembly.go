@@ -69,12 +69,12 @@ func (c *assembly) only() (ID, bool) {
 	return first, !slices.ContainsFunc(c.senders, func(id ID) bool { return id != first })
 }
 
-// overdue says that a copy of which another size waits for the place came on
-// so slowly that it has to go. What counts is what has arrived, for the size
-// may be a lie. It may take twice as long at each further turn, so that a slow
-// peer that is honest comes to its end too.
-func (c *assembly) overdue(now time.Duration) bool {
-	return now-c.began > soloTime<<min(c.turns, maxTurns)+time.Duration(c.got/soloRate)*time.Second
+// overdue says that a copy for whose place others wait came on so slowly that
+// it has to go. What counts is what has arrived, for the size may be a lie. It
+// may take twice as long at each further turn, so that a slow peer that is
+// honest comes to its end too.
+func (c *assembly) overdue(now time.Duration, turns int) bool {
+	return now-c.began > soloTime<<min(turns, maxTurns)+time.Duration(c.got/soloRate)*time.Second
 }
 
 // next returns the piece to ask a peer for: one that nobody is being asked
@@ -104,32 +104,27 @@ func (f *Fetch) shared(size int64) *assembly {
 
 // assign gives peers that may be asked a copy to work on.
 func (f *Fetch) assign(now time.Duration) {
-	for kind := range f.byWait {
-		f.assignOf(kind, now)
+	for kind := range kinds {
+		if !f.assignOf(kind, now) {
+			f.room.Leave(kind)
+		}
 	}
-}
-
-// kindOf returns 0 for a size whose copy is small, and 1 for one that is large.
-func kindOf(size int64) int {
-	if size > maxSmall {
-		return 1
-	}
-	return 0
 }
 
 // assignOf gives peers that offer sizes of a kind a copy to work on. A place
 // goes to the size that most addresses offer, for as a rule most tell the
 // truth. If that was not the peer that waits longest, the next is for that one,
-// so that nobody is kept out.
-func (f *Fetch) assignOf(kind int, now time.Duration) {
+// so that nobody is kept out. It returns true if a copy waits for room that
+// other fetches have.
+func (f *Fetch) assignOf(kind Kind, now time.Duration) (waits bool) {
 	var waiting []*peer
 	for _, p := range f.peers {
-		if p.work == nil && now >= p.until && kindOf(p.size) == kind {
+		if p.work == nil && now >= p.until && KindOf(p.size) == kind {
 			waiting = append(waiting, p)
 		}
 	}
 	if len(waiting) == 0 {
-		return
+		return false
 	}
 	longest := waiting[0]
 	if !f.byWait[kind] {
@@ -142,7 +137,10 @@ func (f *Fetch) assignOf(kind int, now time.Duration) {
 			p.work.turns = max(p.work.turns, p.turns)
 			continue
 		}
-		if !f.makeRoom(p.size, now) {
+		if waits || !f.makeRoom(kind, now) {
+			continue
+		}
+		if waits = !f.room.Take(p.size); waits {
 			continue
 		}
 		var owner *peer
@@ -158,6 +156,7 @@ func (f *Fetch) assignOf(kind int, now time.Duration) {
 	if first != nil {
 		f.byWait[kind] = !f.byWait[kind] && first != longest
 	}
+	return waits
 }
 
 // offers returns how many addresses offer each size.
@@ -176,18 +175,17 @@ func (f *Fetch) offers() map[int64]int {
 	return n
 }
 
-// makeRoom says whether a copy of a size may be begun. It ends one that is
-// overdue if that is what it takes; those who made it go to the end of the
-// queue.
-func (f *Fetch) makeRoom(size int64, now time.Duration) bool {
+// makeRoom says whether this fetch may begin a copy of a kind. It ends one that
+// is overdue if that is what it takes.
+func (f *Fetch) makeRoom(kind Kind, now time.Duration) bool {
 	n, limit := 0, maxCopies
-	if kindOf(size) == 1 {
+	if kind == Large {
 		limit = 1
 	}
 	var slow *assembly
 	for _, c := range f.all {
-		if kindOf(c.size) == kindOf(size) {
-			if n++; slow == nil && c.overdue(now) {
+		if KindOf(c.size) == kind {
+			if n++; slow == nil && c.overdue(now, c.turns) {
 				slow = c
 			}
 		}
@@ -198,12 +196,34 @@ func (f *Fetch) makeRoom(size int64, now time.Duration) bool {
 	if slow == nil {
 		return false
 	}
+	f.giveUp(slow)
+	return true
+}
+
+// giveUp drops a copy in favour of others. Those who made it go to the end of
+// the queue.
+func (f *Fetch) giveUp(c *assembly) {
 	for _, p := range slices.Clone(f.peers) {
-		if p.work == slow {
-			p.turns = slow.turns + 1
+		if p.work == c {
+			p.turns = c.turns + 1
 			f.last(p)
 		}
 	}
-	f.drop(slow)
-	return true
+	f.drop(c)
+}
+
+// yield makes room for other fetches that have less and wait: of each kind the
+// first copy goes if it is overdue, and any other as soon as a copy at its
+// first turn would.
+func (f *Fetch) yield(now time.Duration) {
+	var more [kinds]bool
+	for _, c := range slices.Clone(f.all) {
+		kind, turns := KindOf(c.size), 0
+		if !more[kind] {
+			more[kind], turns = true, c.turns
+		}
+		if c.overdue(now, turns) && f.room.Wanted(kind) {
+			f.giveUp(c)
+		}
+	}
 }

@@ -13,8 +13,8 @@
 //   - When a copy is right, every piece that anybody ever sent is held against
 //     it, and every size that is still offered: what differs was a lie.
 //
-// There is memory for a few copies only, so sizes wait for their turn, and a copy
-// that comes too slowly makes room. So an honest peer is never taken for a
+// There is memory for a few copies only, in one [Budget] for all fetches, so
+// sizes wait for their turn, and a copy that comes too slowly makes room. So an honest peer is never taken for a
 // liar, and as long as there is one it gets its turn.
 package metadata
 
@@ -32,6 +32,7 @@ type ID uint32
 // count from any moment, always the same, and never go back.
 type Fetch struct {
 	hash  [sha1.Size]byte
+	room  Room
 	byID  map[ID]*peer // Never iterated over.
 	peers []*peer      // Who waited longest is first.
 	all   []*assembly  // Copies in the making.
@@ -40,7 +41,7 @@ type Fetch struct {
 	done  []byte
 	// Of small and of large copies: the next place goes to the peer that waits
 	// longest, not to the size that most addresses offer.
-	byWait [2]bool
+	byWait [kinds]bool
 }
 
 // Steps is what [Fetch.Step] wants done.
@@ -83,8 +84,11 @@ type asked struct {
 	late  bool // Others are asked for it.
 }
 
-// New returns a fetch of the info dictionary with that hash.
-func New(hash [sha1.Size]byte) *Fetch { return &Fetch{hash: hash, byID: map[ID]*peer{}} }
+// New returns a fetch of the info dictionary with that hash, whose copies take
+// their memory from room.
+func New(hash [sha1.Size]byte, room Room) *Fetch {
+	return &Fetch{hash: hash, room: room, byID: map[ID]*peer{}}
+}
 
 // Done returns the info dictionary once it is there, and nil before.
 func (f *Fetch) Done() []byte { return f.done }
@@ -129,6 +133,7 @@ func (f *Fetch) leaveWork(p *peer) {
 // drop gives up a copy.
 func (f *Fetch) drop(c *assembly) {
 	f.all = slices.DeleteFunc(f.all, func(o *assembly) bool { return o == c })
+	f.room.Give(c.size)
 	for _, p := range f.peers {
 		if p.work == c {
 			p.work = nil
@@ -226,6 +231,7 @@ func (f *Fetch) Step(now time.Duration) (s Steps) {
 		}
 	}
 	f.timeOut(now, &s)
+	f.yield(now)
 	f.assign(now)
 	f.count()
 	for _, p := range f.peers {
@@ -240,11 +246,16 @@ func (f *Fetch) Step(now time.Duration) (s Steps) {
 func (f *Fetch) check(c *assembly, s *Steps) {
 	if c.hash() == f.hash {
 		for _, o := range slices.Clone(f.all) {
-			if f.drop(o); o != c {
-				o.parts = nil // First, for the right copy is about to be there twice.
+			if o != c { // First, for the right copy is about to be there twice.
+				f.drop(o)
+				o.parts = nil
 			}
 		}
 		f.done = c.bytes()
+		f.drop(c)
+		for kind := range kinds {
+			f.room.Leave(kind)
+		}
 		f.convict(s)
 		return
 	}

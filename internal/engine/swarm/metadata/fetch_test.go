@@ -58,6 +58,9 @@ type answer struct {
 	data []byte // nil is a reject.
 }
 
+// aRoom is as much as a fetch can use.
+func aRoom() *Share { return NewBudget(maxCopies*MaxSmall, MaxSize).Share() }
+
 func newWorld(t *testing.T, seed uint64, size int, all ...stranger) *world {
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 9)), truth: make([]byte, size), all: all,
@@ -66,7 +69,7 @@ func newWorld(t *testing.T, seed uint64, size int, all ...stranger) *world {
 	for i := range w.truth {
 		w.truth[i] = byte(w.rng.Uint32())
 	}
-	w.f = New(sha1.Sum(w.truth))
+	w.f = New(sha1.Sum(w.truth), aRoom())
 	return w
 }
 
@@ -257,7 +260,7 @@ func TestAPeerThatNeverAnswersIsOfNoUse(t *testing.T) {
 }
 
 func TestOfferedSizesAreBounded(t *testing.T) {
-	f := New([20]byte{})
+	f := New([20]byte{}, aRoom())
 	for size, ok := range map[int64]bool{-1: false, 0: true, 1: true, MaxSize - 1: true, MaxSize: true, MaxSize + 1: false, 1 << 62: false} {
 		if f.Offer(1, host(1), size) != ok {
 			t.Errorf("an offer of %d bytes: %v", size, !ok)
@@ -272,13 +275,13 @@ func TestMemoryIsBoundedAndLargeLiesAreNoObstacle(t *testing.T) {
 	var all []stranger
 	for i := range 20 {
 		all = append(all, stranger{size: MaxSize - int64(i), delay: 2 * time.Second})
-		all = append(all, stranger{size: maxSmall - int64(i), delay: 2 * time.Second})
+		all = append(all, stranger{size: MaxSmall - int64(i), delay: 2 * time.Second})
 	}
 	all = append(all, stranger{joins: time.Second, delay: 100 * time.Millisecond})
 	w := newWorld(t, 1, 20*PieceLength, all...)
 	w.run(time.Hour)
 	w.judge()
-	if limit := int64(MaxSize + maxCopies*maxSmall); w.most > limit {
+	if limit := int64(MaxSize + maxCopies*MaxSmall); w.most > limit {
 		t.Errorf("%d bytes were held", w.most)
 	}
 }
@@ -339,7 +342,7 @@ func TestASlowPeerComesToItsEndAmongOthersThatWait(t *testing.T) {
 
 func TestOtherCopiesAreLetGoOfOnceOneIsRight(t *testing.T) {
 	truth := make([]byte, 10)
-	f := New(sha1.Sum(truth))
+	f := New(sha1.Sum(truth), aRoom())
 	f.Offer(1, host(1), 2*PieceLength)
 	f.Offer(2, host(2), 10)
 	f.Step(0)
@@ -362,18 +365,18 @@ func TestACopyIsOverdueByWhatHasArrived(t *testing.T) {
 			c.add(1, int(c.got/PieceLength), make([]byte, PieceLength))
 		}
 		end := time.Hour + patience + 2*time.Second
-		if c.overdue(end-1) || c.overdue(end) || !c.overdue(end+1) {
-			t.Errorf("after %d turns: %v, %v, %v", turns, c.overdue(end-1), c.overdue(end), c.overdue(end+1))
+		if c.overdue(end-1, turns) || c.overdue(end, turns) || !c.overdue(end+1, turns) {
+			t.Errorf("after %d turns: %v, %v, %v", turns, c.overdue(end-1, turns), c.overdue(end, turns), c.overdue(end+1, turns))
 		}
 	}
 	most := newAssembly(&peer{size: 1, turns: 1 << 30}, nil, 0)
-	if end := soloTime << maxTurns; most.overdue(end) || !most.overdue(end+1) {
+	if end := soloTime << maxTurns; most.overdue(end, most.turns) || !most.overdue(end+1, most.turns) {
 		t.Error("the time for a turn grows without end")
 	}
 }
 
 func TestDataThatWasNotAskedForIsRefused(t *testing.T) {
-	f := New([20]byte{1})
+	f := New([20]byte{1}, aRoom())
 	if f.Data(1, 0, []byte("x")) || f.Reject(0, 1, 0) {
 		t.Error("of a stranger")
 	}
@@ -404,7 +407,7 @@ func FuzzFetch(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 2, 5, 60, 1, 1, 2, 2, 4, 1, 5, 255, 3, 3})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		truth := bytes.Repeat([]byte("metadata"), 5000)
-		fetch, now, open := New(sha1.Sum(truth)), time.Duration(0), map[ID][]int{}
+		fetch, now, open := New(sha1.Sum(truth), aRoom()), time.Duration(0), map[ID][]int{}
 		for len(script) >= 2 && fetch.Done() == nil {
 			what, arg := script[0]%6, script[1]
 			script = script[2:]
@@ -452,7 +455,7 @@ func check(t *testing.T, f *Fetch) {
 	t.Helper()
 	big, small := 0, 0
 	for _, c := range f.all {
-		if c.size > maxSmall {
+		if c.size > MaxSmall {
 			big++
 		} else {
 			small++
@@ -471,6 +474,13 @@ func check(t *testing.T, f *Fetch) {
 	}
 	if big > 1 || small > maxCopies {
 		t.Fatalf("%d large and %d small copies", big, small)
+	}
+	var taken [kinds]int64
+	for _, c := range f.all {
+		taken[KindOf(c.size)] += c.size
+	}
+	if has := f.room.(*Share).taken; has != taken {
+		t.Fatalf("it makes copies of %d bytes and has room for %d", taken, has)
 	}
 	if len(f.peers) != len(f.byID) {
 		t.Fatalf("%d peers in the queue, %d known", len(f.peers), len(f.byID))
@@ -495,7 +505,7 @@ func asks(s Steps) map[ID]int {
 }
 
 func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
-	f := New([20]byte{1})
+	f := New([20]byte{1}, aRoom())
 	f.Offer(1, host(1), 100*PieceLength)
 	if n := asks(f.Step(0))[1]; n != maxAsked {
 		t.Errorf("%d pieces are asked of a peer", n)
@@ -503,12 +513,12 @@ func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
 	for _, c := range []struct {
 		size   int64
 		copies int
-	}{{maxSmall - 1, maxCopies}, {maxSmall, maxCopies}, {maxSmall + 1, 1}} {
+	}{{MaxSmall - 1, maxCopies}, {MaxSmall, maxCopies}, {MaxSmall + 1, 1}} {
 		for _, n := range []int{c.copies - 1, c.copies, c.copies + 1} {
-			f := New([20]byte{1})
-			for i := range n { // Each has a size of its own, on the same side of maxSmall.
+			f := New([20]byte{1}, aRoom())
+			for i := range n { // Each has a size of its own, on the same side of MaxSmall.
 				d := int64(i)
-				if c.size <= maxSmall {
+				if c.size <= MaxSmall {
 					d = -d
 				}
 				f.Offer(ID(i), host(i), c.size+d)
@@ -526,7 +536,7 @@ func TestLimitsOfWhatIsAskedAndMade(t *testing.T) {
 }
 
 func TestHowOftenAPeerMayBeTooSlow(t *testing.T) {
-	f := New([20]byte{1})
+	f := New([20]byte{1}, aRoom())
 	f.Offer(1, host(1), PieceLength)
 	now := time.Duration(0)
 	for strike := 1; strike <= maxStrikes; strike++ {

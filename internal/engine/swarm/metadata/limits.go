@@ -17,10 +17,10 @@ const (
 	// may have: enough for 1.6 million pieces, which at 16 MiB each are 25
 	// TiB. Who has a torrent with more must give its .torrent file.
 	MaxSize = 32 << 20
-	// maxSmall is up to how many bytes a copy is small. At most maxCopies
-	// small ones are made at once, and one that is larger, so that no more
-	// than MaxSize and maxCopies*maxSmall bytes are held.
-	maxSmall, maxCopies = 4 << 20, 8
+	// MaxSmall is up to how many bytes a copy is small, which is enough for
+	// 50,000 pieces. A fetch makes at most maxCopies small ones at once, and
+	// one that is larger, as far as the [Budget] of all fetches goes.
+	MaxSmall, maxCopies = 1 << 20, 8
 	// maxSums is how many pieces are remembered by their hash, with who sent
 	// them, to find out who lied.
 	maxSums = 1 << 16

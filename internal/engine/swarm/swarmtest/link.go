@@ -111,12 +111,15 @@ func (e *end) send(m wire.Message) {
 		return
 	}
 	to := e.other
+	if m.ID == wire.Extended && m.Length > 0 {
+		e.node.happens(swarm.Event{Kind: swarm.Sent, Peer: e.id, Msg: m})
+	}
 	m, lie := e.node.distort(m)
 	e.travel(func() {
 		if !to.open {
 			return
 		}
-		if lie && !to.node.opening {
+		if lie && !to.node.learned {
 			to.node.misled[e.node.index] = true
 		}
 		if m.ID == wire.Reject {

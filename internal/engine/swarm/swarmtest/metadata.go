@@ -6,11 +6,12 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-// openTime is how long files take to be opened once the info dictionary is
-// known. Nothing is handled meanwhile.
+// openTime is how long files take to be opened and checked once the info
+// dictionary is known.
 const openTime = 300 * time.Millisecond
 
 // metadata returns so many bytes for an info dictionary, nil for none.
@@ -31,15 +32,17 @@ func (n *node) resolved(info []byte) {
 	if !bytes.Equal(info, n.w.metadata) {
 		n.w.fail("node %d took a wrong info dictionary", n.index)
 	}
-	n.opening = true
+	n.learned = true
+	does := func(fx *swarm.Effects) {
+		n.w.record(n, fx)
+		n.carryOut(fx)
+	}
+	does(n.swarm.Learn(start.Add(n.w.now), info, n.config.Private))
 	n.w.after(openTime, func() {
-		n.opening = false
 		if n.left {
 			return
 		}
-		fx := n.swarm.Resolve(start.Add(n.w.now), n.config)
-		n.w.record(n, fx)
-		n.carryOut(fx)
+		does(n.swarm.Resolve(start.Add(n.w.now), n.config))
 		n.handle()
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
+	fetching "github.com/torrent-operator/torrent-operator/internal/engine/swarm/metadata"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -23,15 +24,16 @@ const (
 
 // node is one peer: its swarm, its disk and its side of all connections.
 type node struct {
-	w      *World
-	index  int
-	c      Node
-	addr   netip.AddrPort
-	key    [20]byte
-	config swarm.Config
-	swarm  *swarm.Swarm
-	disk   disk
-	left   bool
+	w       *World
+	index   int
+	c       Node
+	addr    netip.AddrPort
+	key     [20]byte
+	config  swarm.Config
+	swarm   *swarm.Swarm
+	disk    disk
+	left    bool
+	learned bool // It was resolving, and has the info dictionary.
 
 	ends   []*end // Open connections.
 	byID   map[swarm.Peer]*end
@@ -48,8 +50,6 @@ type node struct {
 	blocks   int  // Sent.
 	sent     int64
 	downFree time.Duration
-
-	opening bool // It knows the torrent and does not have its files open yet.
 
 	shuns                    map[netip.Addr]bool // Whole addresses.
 	banned, deceived, misled map[int]bool
@@ -91,6 +91,7 @@ func newNode(w *World, i int, c Node) *node {
 		n.config.Metadata, n.config.InfoHash = w.metadata, sha1.Sum(w.metadata)
 	}
 	if c.Resolves {
+		n.config.Room = fetching.NewBudget(8*fetching.MaxSmall, fetching.MaxSize).Share()
 		n.swarm = swarm.NewResolving(start.Add(c.Starts), n.config)
 	} else {
 		n.swarm = swarm.New(start.Add(c.Starts), n.config)
@@ -116,7 +117,7 @@ func (n *node) happens(e swarm.Event) {
 // handle is the node's one call of Handle.
 func (n *node) handle() {
 	n.flushing = false
-	if n.left || n.opening {
+	if n.left {
 		return
 	}
 	events := n.inbox
