@@ -5,8 +5,11 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,6 +27,7 @@ func Commands() []*cobra.Command {
 // first SIGINT or SIGTERM ends the context that commands run in; the second
 // ends the process at once.
 func Main(root *cobra.Command) int {
+	log.SetOutput(discreet{log.Writer()})
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 2)
@@ -36,6 +40,19 @@ func Main(root *cobra.Command) int {
 		os.Exit(int(exitStopped))
 	}()
 	return Run(ctx, root)
+}
+
+// discreet keeps what servers send out of the standard logger: net/http has no
+// other, and writes there the bytes that come unasked on a connection that
+// rests. They mean nothing, and may repeat what was asked, passkeys included.
+type discreet struct{ to io.Writer }
+
+// Write implements [io.Writer]. It gets a whole line each time.
+func (d discreet) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("Unsolicited response received on idle HTTP channel")) {
+		return len(line), nil
+	}
+	return d.to.Write(line)
 }
 
 // Run runs the command line that root was given until it is done or ctx ends,

@@ -125,13 +125,13 @@ func (f *createFlags) options(cmd *cobra.Command) (metainfo.CreateOptions, error
 	}
 	for _, t := range f.trackers {
 		if err := checkURL(t, "http", "https", "udp"); err != nil {
-			return o, usageError(cmd, fmt.Errorf("--tracker %s: %w", t, err))
+			return o, usageError(cmd, fmt.Errorf("--tracker %s: %w", shown(t), err))
 		}
 		o.Announce = append(o.Announce, []string{t})
 	}
 	for _, w := range f.webSeeds {
 		if err := checkURL(w, "http", "https"); err != nil {
-			return o, usageError(cmd, fmt.Errorf("--web-seed %s: %w", w, err))
+			return o, usageError(cmd, fmt.Errorf("--web-seed %s: %w", shown(w), err))
 		}
 	}
 	for _, n := range f.nodes {
@@ -197,6 +197,16 @@ func checkURL(s string, schemes ...string) error {
 		return nil
 	}
 	return fmt.Errorf("it must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
+}
+
+// shown returns of a URL what an error may show: scheme and host. The rest may
+// be a secret, and errors end up in logs.
+func shown(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "…"
+	}
+	return u.Scheme + "://" + u.Host + "/…"
 }
 
 func splitHostPort(s string) (host string, port int, err error) {

@@ -77,7 +77,8 @@ On a terminal the progress is redrawn in place; elsewhere it is a line each ten
 seconds and for each change; with --json it is one JSON object a line.
 
 HTTP trackers and web seeds are asked through the proxies that HTTP_PROXY,
-HTTPS_PROXY and NO_PROXY name.
+HTTPS_PROXY and NO_PROXY name. UDP trackers and peers are not: they are spoken to
+directly.
 ` + exitHelp,
 		Example: `  torrent-operator download debian.torrent --output /data
   torrent-operator download dataset.torrent -o /data --seed --limit-up 10MiB
@@ -189,12 +190,12 @@ func (f *downloadFlags) check() error {
 	}
 	for _, t := range f.trackers {
 		if err := checkURL(t, "http", "https", "udp"); err != nil {
-			return fmt.Errorf("--tracker %s: %w", t, err)
+			return fmt.Errorf("--tracker %s: %w", shown(t), err)
 		}
 	}
 	for _, w := range f.webSeeds {
 		if err := checkURL(w, "http", "https"); err != nil {
-			return fmt.Errorf("--web-seed %s: %w", w, err)
+			return fmt.Errorf("--web-seed %s: %w", shown(w), err)
 		}
 	}
 	for _, p := range f.peers {

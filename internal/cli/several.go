@@ -21,15 +21,21 @@ import (
 // the same torrent as another.
 func readTorrents(cmd *cobra.Command, args []string) ([]torrent, error) {
 	torrents, from := make([]torrent, len(args)), map[metainfo.Hash]string{}
+	called := func(arg string, t torrent) string { // Trackers in a link may have secrets.
+		if t.magnet != nil {
+			return "the link to " + t.name()
+		}
+		return arg
+	}
 	for i, arg := range args {
 		t, err := readArgument(cmd, arg)
 		if err != nil {
 			return nil, err
 		}
 		if same, ok := from[t.hash()]; ok {
-			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, arg))
+			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, called(arg, t)))
 		}
-		torrents[i], from[t.hash()] = t, arg
+		torrents[i], from[t.hash()] = t, called(arg, t)
 	}
 	return torrents, nil
 }

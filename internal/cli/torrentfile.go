@@ -16,14 +16,14 @@ import (
 // readTorrent reads the .torrent file that a command was given; "-" is its
 // standard input.
 func readTorrent(cmd *cobra.Command, name string) (*metainfo.Metainfo, error) {
-	in, shown := cmd.InOrStdin(), name
+	in, source := cmd.InOrStdin(), name
 	if name == "-" {
-		shown = "standard input"
+		source = "standard input"
 	} else {
 		f, err := os.Open(name)
 		switch {
 		case err != nil && strings.Contains(name, "://"):
-			return nil, fail(exitFiles, "%s is no file; fetch it first, and give the .torrent file", name)
+			return nil, fail(exitFiles, "%s is no file; fetch it first, and give the .torrent file", shown(name))
 		case err != nil:
 			return nil, fileError("read", name, err)
 		}
@@ -32,14 +32,14 @@ func readTorrent(cmd *cobra.Command, name string) (*metainfo.Metainfo, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(in, metainfo.MaxSize+1))
 	if err != nil {
-		return nil, fileError("read", shown, err)
+		return nil, fileError("read", source, err)
 	}
 	if len(b) > metainfo.MaxSize {
-		return nil, fail(exitTorrent, "%s is no torrent: it has more than %d MiB", shown, metainfo.MaxSize>>20)
+		return nil, fail(exitTorrent, "%s is no torrent: it has more than %d MiB", source, metainfo.MaxSize>>20)
 	}
 	m, err := metainfo.Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown, err)
+		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	return m, nil
 }

@@ -67,8 +67,7 @@ func TestAWebSeedOverTLSWithAnOwnCA(t *testing.T) {
 	certificate, key := filepath.Join(keys, "certificate.pem"), filepath.Join(keys, "key.pem")
 	writeCertificate(t, certificate, key)
 	url := startNginx(ctx, t, from, certificate, key)
-	t.Setenv("SSL_CERT_FILE", certificate)
-	down := untilExit(startDownload(t, torrentOperator.name, torrent, to, "--web-seed", url))
+	down := untilExit(startDownload(t, torrentOperator.name, torrent, to, "--web-seed", url, "--ca-bundle", url+"="+certificate))
 	if err := down.complete(ctx); err != nil {
 		t.Fatal(err)
 	}
