@@ -6,6 +6,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // The packets of trackers over UDP (BEP 15): bytes ↔ values. All numbers are
@@ -159,7 +161,7 @@ func checkReply(b []byte, action uint32, least int) error {
 	switch got := binary.BigEndian.Uint32(b); {
 	case got == actionError:
 		reason := b[replyHeader:]
-		e := &FailureError{Reason: clean(string(reason[:min(len(reason), maxText+1)]))}
+		e := &FailureError{Reason: wire.Text(string(reason[:min(len(reason), maxText+1)]), maxText)}
 		if e.Reason == "" {
 			e.Reason = noReason
 		}

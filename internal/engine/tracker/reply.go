@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bencode"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // Reply is what a tracker answered to an announce, moved into bounds.
@@ -113,7 +114,7 @@ func times(n int64, unit time.Duration) time.Duration {
 
 func text(v bencode.Value) string {
 	b, _ := v.Bytes()
-	return clean(string(b[:min(len(b), maxText+1)]))
+	return wire.Text(string(b[:min(len(b), maxText+1)]), maxText)
 }
 
 // number reads a number; what is none is zero.

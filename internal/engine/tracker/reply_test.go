@@ -209,7 +209,7 @@ func FuzzReply(f *testing.F) {
 		if r.MinInterval < shortest || r.Interval < r.MinInterval || r.Interval > longest {
 			t.Errorf("intervals %v, %v", r.Interval, r.MinInterval)
 		}
-		if len(r.Addrs) > maxPeers || len(r.TrackerID) > maxTrackerID || len(r.Warning) > maxText*3+3 || r.Seeds < -1 || r.Peers < -1 {
+		if len(r.Addrs) > maxPeers || len(r.TrackerID) > maxTrackerID || len(r.Warning) > maxText || r.Seeds < -1 || r.Peers < -1 {
 			t.Errorf("%+v", r)
 		}
 		for _, a := range r.Addrs {

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"net/url"
 	"strings"
-	"unicode"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // redacted returns the scheme and host of an announce URL, which is all that
@@ -14,24 +15,7 @@ func redacted(raw string) string {
 	if err != nil || u.Scheme == "" || u.Host == "" || len(raw) > maxURL {
 		return "(not a valid URL)"
 	}
-	return clean(u.Scheme + "://" + u.Host)
-}
-
-// clean makes a stranger's text fit to be shown: printable, on one line, of
-// bounded length.
-func clean(s string) string {
-	s = strings.TrimSpace(s)
-	cut := len(s) > maxText
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s[:min(len(s), maxText)], ""))
-	if cut {
-		s += "…"
-	}
-	return s
+	return wire.Text(u.Scheme+"://"+u.Host, maxText)
 }
 
 // shortestSecret is the length from which a part of a URL is taken for a
@@ -79,5 +63,5 @@ func shown(err error, raw string) error {
 	if errors.As(err, &withURL) {
 		err = withURL.Err
 	}
-	return &shownError{text: clean(conceal(err.Error(), raw)), err: err}
+	return &shownError{text: wire.Text(conceal(err.Error(), raw), maxText), err: err}
 }

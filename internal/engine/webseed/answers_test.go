@@ -252,14 +252,3 @@ func TestRememberedRedirectsHaveAnEnd(t *testing.T) {
 		t.Errorf("after %d files that were redirected, %d are remembered", maxMoved+1, n)
 	}
 }
-
-func TestWhatAServerSaysIsShownInPart(t *testing.T) {
-	for n, want := range map[int]int{maxText - 1: maxText - 1, maxText: maxText, maxText + 1: maxText} {
-		if got := clean(strings.Repeat("x", n)); len(got) != want {
-			t.Errorf("of %d bytes %d are shown", n, len(got))
-		}
-	}
-	if got := clean("a\x1b[2Jb\n\u202ec\xff"); got != "a?[2Jb??c" {
-		t.Errorf("it is shown as %q", got)
-	}
-}

@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // Error says why a connection to a web seed ended. Its text names the server's
@@ -48,7 +49,7 @@ func (s *Seed) broken(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	text := clean(err.Error())
+	text := wire.Text(err.Error(), maxText) // A server's bytes may be in it.
 	if errors.Is(err, errSlow) {
 		text = err.Error()
 	}
@@ -103,15 +104,4 @@ func retryAfter(value string, now time.Time) time.Duration {
 		wait = at.Sub(now)
 	}
 	return min(max(wait, 0), maxRetryAfter)
-}
-
-// clean makes an error's text fit to be shown: a server's bytes may be in it.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s[:min(len(s), maxText)], ""))
-	return s
 }

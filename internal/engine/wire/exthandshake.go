@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"strings"
-	"unicode"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bencode"
 )
@@ -136,20 +134,10 @@ func (h *ExtendedHandshake) updateNumber(key string, n int64) {
 func (h *ExtendedHandshake) updateString(key string, s []byte) {
 	switch key {
 	case "v":
-		h.Client = printable(s)
+		h.Client = Text(string(s), maxClient)
 	case "yourip":
 		if a, ok := netip.AddrFromSlice(s); ok {
 			h.YourIP = a.Unmap()
 		}
 	}
-}
-
-// printable returns what a person can be shown of s.
-func printable(s []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, string(s[:min(len(s), maxClient)])))
 }
