@@ -18,6 +18,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
@@ -104,8 +105,8 @@ func New(cfg Config) (*Engine, error) {
 		http:     web,
 		cfg:      cfg,
 		log:      cfg.Logger,
-		down:     newLimiter(cfg.DownloadBytesPerSecond),
-		up:       newLimiter(cfg.UploadBytesPerSecond),
+		down:     limiter.New(cfg.DownloadBytesPerSecond),
+		up:       limiter.New(cfg.UploadBytesPerSecond),
 		metadata: newBudget(smallMetadata, largeMetadata),
 		lookup:   net.DefaultResolver.LookupNetIP,
 		torrents: map[metainfo.Hash][]*Torrent{},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
@@ -78,8 +79,8 @@ func (h *hub) search(tiers [][]string, private bool) {
 
 // apply makes what is wanted now true.
 func (h *hub) apply(want Update) {
-	setLimit(h.t.down, want.Limits.DownloadBytesPerSecond)
-	setLimit(h.t.up, want.Limits.UploadBytesPerSecond)
+	limiter.Set(h.t.down, want.Limits.DownloadBytesPerSecond)
+	limiter.Set(h.t.up, want.Limits.UploadBytesPerSecond)
 	if !reflect.DeepEqual(want.Credentials, h.want.Credentials) {
 		h.toTrackers.Set(want.Credentials)
 		h.toWebSeeds.Set(want.Credentials)

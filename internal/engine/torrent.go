@@ -13,6 +13,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
+	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
 )
@@ -68,8 +69,8 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		done:    make(chan struct{}),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
-		down:    newLimiter(s.Limits.DownloadBytesPerSecond),
-		up:      newLimiter(s.Limits.UploadBytesPerSecond),
+		down:    limiter.New(s.Limits.DownloadBytesPerSecond),
+		up:      limiter.New(s.Limits.UploadBytesPerSecond),
 		verify:  s.Verify,
 		want: Update{
 			Files:    s.Files,

@@ -40,7 +40,7 @@ func (c *Conn) plan(p []byte) (parts [][]byte, blocks []expected) {
 	a := &c.reader.ahead
 	a.parts = append(a.parts[:0], p)
 	n := 0
-	if a.count > 0 && c.reader.inBlock && c.down.none() { // In anything else a peer may trickle, and hold leases.
+	if a.count > 0 && c.reader.inBlock && c.down.None() { // In anything else a peer may trickle, and hold leases.
 		c.mu.Lock()
 		a.places = c.requests.next(a.places[:0], a.count)
 		for _, at := range a.places {

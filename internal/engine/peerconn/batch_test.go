@@ -216,7 +216,7 @@ func TestUploadLimitOfBatches(t *testing.T) {
 
 // The peer says nothing, and the next block waits for a limit.
 func TestTheSinkHearsSoonOfWhatHasLeft(t *testing.T) {
-	for name, up := range map[string][]*rate.Limiter{"without a limit": nil, "with a limit": limiter(1)} {
+	for name, up := range map[string][]*rate.Limiter{"without a limit": nil, "with a limit": limited(1)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = up })

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -81,8 +82,8 @@ type Conn struct {
 	extended bool
 	pieces   int
 	bitfield int // The bytes of one at most.
-	down     limits
-	up       limits
+	down     limiter.All
+	up       limiter.All
 
 	ctx    context.Context // Ends with the connection: for what waits.
 	cancel context.CancelFunc

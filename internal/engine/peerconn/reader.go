@@ -200,7 +200,7 @@ func unrequested(m wire.Message) error {
 // payload fills p with a block, as fast as the limits allow.
 func (c *Conn) payload(p []byte) error {
 	for len(p) > 0 {
-		n := c.down.slice(len(p))
+		n := c.down.Slice(len(p))
 		if err := c.pay(n); err != nil {
 			return err
 		}

@@ -145,8 +145,8 @@ func TestPeerThatNeverReadsIsDropped(t *testing.T) {
 	}
 }
 
-// limiter allows that many bytes a second, and a block at once.
-func limiter(bytesPerSecond int) []*rate.Limiter {
+// limited allows that many bytes a second, and a block at once.
+func limited(bytesPerSecond int) []*rate.Limiter {
 	return []*rate.Limiter{
 		rate.NewLimiter(rate.Inf, wire.MaxBlock),
 		rate.NewLimiter(rate.Limit(bytesPerSecond), wire.MaxBlock),
@@ -157,7 +157,7 @@ func TestDownloadLimit(t *testing.T) {
 	const blocks = 10
 	for _, speed := range []int{1 << 10, 10 << 10, 1 << 20} {
 		synctest.Test(t, func(t *testing.T) {
-			w, c, peer, result := begin(t, func(cfg *Config) { cfg.Down = limiter(speed) })
+			w, c, peer, result := begin(t, func(cfg *Config) { cfg.Down = limited(speed) })
 			for i := range uint32(blocks) {
 				c.Send(request(i, 0, 16384))
 				expectNext(t, peer, request(i, 0, 16384))
@@ -186,7 +186,7 @@ func TestUploadLimit(t *testing.T) {
 	const blocks = 10
 	for _, speed := range []int{1 << 10, 10 << 10, 1 << 20} {
 		synctest.Test(t, func(t *testing.T) {
-			_, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = limiter(speed) })
+			_, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = limited(speed) })
 			begun := time.Now()
 			for i := range uint32(blocks) {
 				c.Send(piece(i, 0, 16384))
@@ -212,7 +212,7 @@ func TestUploadLimit(t *testing.T) {
 // Requests and haves do not wait for the upload limit; and a higher limit is
 // used at once by a block that waits for a lower one.
 func TestUploadLimitHoldsNothingElseUpAndCanChange(t *testing.T) {
-	up := limiter(1 << 10)
+	up := limited(1 << 10)
 	synctest.Test(t, func(t *testing.T) {
 		_, c, peer, result := begin(t, func(cfg *Config) { cfg.Up = up })
 		c.Send(piece(1, 0, 16384), piece(2, 0, 16384))
@@ -233,7 +233,7 @@ func TestUploadLimitHoldsNothingElseUpAndCanChange(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForALimit(t *testing.T) {
-	both := func(cfg *Config) { cfg.Down, cfg.Up = limiter(1), limiter(1) }
+	both := func(cfg *Config) { cfg.Down, cfg.Up = limited(1), limited(1) }
 	synctest.Test(t, func(t *testing.T) {
 		w, c, peer, result := begin(t, both)
 		c.Send(request(1, 0, 16384), request(2, 0, 16384))

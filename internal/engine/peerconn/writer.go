@@ -104,9 +104,9 @@ func (c *Conn) serve() error {
 	if missing <= 0 {
 		return nil // What waited has just been taken back.
 	}
-	n := c.up.slice(missing)
+	n := c.up.Slice(missing)
 	now := time.Now()
-	if d := c.up.reserve(now, n); d > 0 {
+	if d := c.up.Reserve(now, n); d > 0 {
 		w.due = now.Add(d)
 	}
 	w.credit += n

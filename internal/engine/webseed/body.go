@@ -7,9 +7,8 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
@@ -183,17 +182,14 @@ func (b *body) some(p []byte) (int, error) {
 // pay waits until n bytes may be received. It waits for little at once, so that a
 // limit can be changed at any time.
 func (b *body) pay(n int) error {
-	for _, l := range b.c.seed.down {
-		for left := n; left > 0; {
-			k := left
-			if r := l.Limit(); r != rate.Inf {
-				k = min(k, max(minSlice, int(min(r, 1<<30))/slicesPerSecond))
-			}
+	for all := limiter.All(b.c.seed.down); n > 0; {
+		k := all.Slice(n)
+		for _, l := range all {
 			if err := l.WaitN(b.c.ctx, k); err != nil {
 				return fmt.Errorf("waiting for the download limit: %w", err)
 			}
-			left -= k
 		}
+		n -= k
 	}
 	return nil
 }

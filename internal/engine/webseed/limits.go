@@ -43,9 +43,6 @@ const (
 	// maxBurst is how many blocks are delivered at once, and burstTime for
 	// how long they may be kept for that while more are coming.
 	maxBurst, burstTime = 16, 2 * time.Millisecond
-	// slicesPerSecond is how often what is received is paid for at least, and
-	// minSlice how many bytes at least, where there is a rate limit.
-	slicesPerSecond, minSlice = 16, 1 << 10
 	// skipWorth is how much is rather read than that a connection is closed.
 	skipWorth = 64 << 10
 )
