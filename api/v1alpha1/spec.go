@@ -31,7 +31,9 @@ type TorrentDownloadSpec struct {
 	// more is fetched, and what is not wanted any more is not removed. Pieces
 	// are fetched whole, so up to a piece more is fetched at both ends of a
 	// file than it has; what belongs to files that are not wanted is kept in a
-	// hidden folder beside the data, and no other file is made.
+	// hidden folder beside the data, and no other file is made. Its lists stand
+	// for 256 patterns at most, all together, where each combination of the
+	// alternatives in {} counts as one: a download with more of them fails.
 	// +optional
 	Files Files `json:"files,omitzero"`
 
@@ -209,12 +211,13 @@ type SecretReference struct {
 type Discovery struct {
 	// trackers are announce URLs, http://, https:// or udp://, that are asked
 	// besides those that the torrent names. One that begins with udp:// has to
-	// name its port. A private torrent that names trackers is told to those
-	// alone (BEP 27).
+	// name its port, and is spoken to directly: a proxy that the operator was
+	// given is for HTTP alone. A private torrent that names trackers is told
+	// to those alone (BEP 27).
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=2048
-	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() in ['http', 'https'] || url(self).getScheme() == 'udp' && !(url(self).getPort() in ['', '0']))",message="a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
+	// +kubebuilder:validation:items:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() in ['http', 'https'] || url(self).getScheme() == 'udp' && !(url(self).getPort() in ['', '0']) && int(url(self).getPort()) <= 65535)",message="a tracker must be an http://, https:// or udp:// announce URL; udp:// needs a port, for example udp://tracker.example.org:6969/announce"
 	// +listType=set
 	// +optional
 	Trackers []string `json:"trackers,omitempty"`

@@ -250,6 +250,7 @@ var refused = map[string]struct{ spec, message string }{
 	"newline in a path":    {withVolume(`{claimName: data, path: "a\nb"}`), isName},
 	"NUL in a path":        {withVolume(`{claimName: data, path: "a\0b"}`), isName},
 	"UDP without port":     {with("discovery: {trackers: ['udp://t.example/announce']}"), isTracker},
+	"UDP beyond ports":     {with("discovery: {trackers: ['udp://t.example:65536/announce']}"), isTracker},
 	"UDP with port 0":      {with("discovery: {trackers: ['udp://t.example:0/announce']}"), isTracker},
 	"UDP without host":     {with("discovery: {trackers: ['udp://:6969/announce']}"), isTracker},
 	"WebSocket tracker":    {with("discovery: {trackers: ['wss://t.example:6969/announce']}"), isTracker},
