@@ -17,7 +17,7 @@ import (
 func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress, m *memory) (lifecycle.Inputs, error) {
 	in := lifecycle.Inputs{Memory: m.Memory}
 	var err error
-	if in.Claim, err = r.claim(ctx, td); err != nil {
+	if in.Claim, err = r.claim(ctx, td, p); err != nil {
 		return in, err
 	}
 	if !td.DeletionTimestamp.IsZero() {
@@ -25,14 +25,20 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 			return in, err
 		}
 	}
-	// What runs already had its place for itself when it began.
-	if p == nil || td.Status.StartTime == nil || !td.DeletionTimestamp.IsZero() {
+	// What runs already had its place for itself when it began. A claim that
+	// goes with its object is to be of no use to others.
+	owns := td.Spec.Volume.ClaimTemplate != nil && td.Spec.DeletionPolicy == v1alpha1.DeletionDelete
+	if p == nil || td.Status.StartTime == nil || !td.DeletionTimestamp.IsZero() || owns {
 		if in.Rivals, err = r.rivals(ctx, td); err != nil {
 			return in, err
 		}
 	}
 	if !lifecycle.NeedsSource(td, p) {
 		return in, nil
+	}
+	in.SharePrivate = r.SharePrivate
+	if in.Neighbours, err = r.neighbours(ctx, td); err != nil {
+		return in, err
 	}
 	if err := r.readCredentials(ctx, td, p, m, &in); err != nil {
 		return in, err
@@ -53,17 +59,6 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 	return in, nil
 }
 
-func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.TorrentDownload) (lifecycle.Claim, error) {
-	var pvc corev1.PersistentVolumeClaim
-	key := client.ObjectKey{Namespace: td.Namespace, Name: td.Spec.Volume.ClaimName}
-	if err := r.Client.Get(ctx, key, &pvc); apierrors.IsNotFound(err) {
-		return lifecycle.Claim{}, nil
-	} else if err != nil {
-		return lifecycle.Claim{}, fmt.Errorf("reading PersistentVolumeClaim %s: %w", key, err)
-	}
-	return lifecycle.Claim{Exists: true, Deleting: !pvc.DeletionTimestamp.IsZero(), UID: string(pvc.UID)}, nil
-}
-
 func (r *TorrentDownloadReconciler) namespaceDeleting(ctx context.Context, name string) (bool, error) {
 	var ns corev1.Namespace
 	if err := r.Reader.Get(ctx, client.ObjectKey{Name: name}, &ns); apierrors.IsNotFound(err) {
@@ -78,23 +73,45 @@ func (r *TorrentDownloadReconciler) namespaceDeleting(ctx context.Context, name 
 func (r *TorrentDownloadReconciler) rivals(ctx context.Context, td *v1alpha1.TorrentDownload) ([]lifecycle.Rival, error) {
 	var list v1alpha1.TorrentDownloadList
 	if err := r.Client.List(ctx, &list, client.InNamespace(td.Namespace),
-		client.MatchingFields{byClaim: td.Spec.Volume.ClaimName}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("listing the downloads of claim %s: %w", td.Spec.Volume.ClaimName, err)
+		client.MatchingFields{byClaim: lifecycle.ClaimName(td)}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the downloads of claim %s: %w", lifecycle.ClaimName(td), err)
 	}
 	var rivals []lifecycle.Rival
 	for i := range list.Items {
 		if other := &list.Items[i]; other.UID != td.UID {
-			rivals = append(rivals, lifecycle.Rival{
-				Name:     other.Name,
-				UID:      string(other.UID),
-				Created:  other.CreationTimestamp.Time,
-				Started:  other.Status.StartTime != nil,
-				Erases:   !other.DeletionTimestamp.IsZero() && other.Spec.DeletionPolicy == v1alpha1.DeletionDelete,
-				Path:     other.Spec.Volume.Path,
-				Content:  other.Status.Name,
-				InfoHash: other.Status.InfoHash.V1,
-			})
+			rivals = append(rivals, lifecycle.RivalOf(other))
 		}
 	}
 	return rivals, nil
+}
+
+// neighbours are the other downloads of the same torrent in the namespace. Each
+// decision asks for them anew, and one that runs is decided upon every half
+// minute and whenever its progress changes: so a new address gets to all of
+// them without anybody being woken for it.
+func (r *TorrentDownloadReconciler) neighbours(ctx context.Context, td *v1alpha1.TorrentDownload) ([]lifecycle.Neighbour, error) {
+	hash := lifecycle.InfoHash(td)
+	if hash == "" {
+		return nil, nil
+	}
+	var list v1alpha1.TorrentDownloadList
+	if err := r.Client.List(ctx, &list, client.InNamespace(td.Namespace),
+		client.MatchingFields{byInfoHash: hash}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the downloads of torrent %s: %w", hash, err)
+	}
+	var out []lifecycle.Neighbour
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID == td.UID {
+			continue
+		}
+		p, err := r.observe(ctx, idOf(other))
+		if err != nil {
+			return nil, err
+		}
+		if p != nil && p.Address != "" {
+			out = append(out, lifecycle.Neighbour{Address: p.Address, Known: p.InfoHash != "", Private: p.Private})
+		}
+	}
+	return out, nil
 }

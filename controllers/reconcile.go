@@ -21,48 +21,78 @@ import (
 // somebody else meanwhile. The change itself is usually faster.
 const afterConflict = 200 * time.Millisecond
 
+// afterEnding is how soon to ask again for the end of what was stopped for an
+// object that is gone.
+const afterEnding = 5 * time.Second
+
 // Reconcile reads, decides, does, and writes the status once.
 func (r *TorrentDownloadReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	td := &v1alpha1.TorrentDownload{}
 	if err := r.Client.Get(ctx, req.NamespacedName, td); apierrors.IsNotFound(err) {
-		return ctrl.Result{}, r.leave(ctx, req.NamespacedName, "")
+		ending, err := r.leave(ctx, req.NamespacedName, "")
+		if ending != "" {
+			return ctrl.Result{RequeueAfter: afterEnding}, nil
+		}
+		return ctrl.Result{}, err
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.leave(ctx, req.NamespacedName, td.UID); err != nil {
+	ending, err := r.leave(ctx, req.NamespacedName, td.UID)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
-	result, err := r.advance(ctx, td)
-	if apierrors.IsConflict(err) {
+	result, err := r.advance(ctx, td, ending)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		return ctrl.Result{RequeueAfter: afterConflict}, nil
 	}
 	return result, client.IgnoreNotFound(err)
 }
 
-// advance takes one object one step on.
-func (r *TorrentDownloadReconciler) advance(ctx context.Context, td *v1alpha1.TorrentDownload) (ctrl.Result, error) {
-	key := client.ObjectKeyFromObject(td)
-	id := download.ID{Namespace: td.Namespace, Name: td.Name, UID: string(td.UID)}
+// idOf is what the executor knows td by.
+func idOf(td *v1alpha1.TorrentDownload) download.ID {
+	return download.ID{Namespace: td.Namespace, Name: td.Name, UID: string(td.UID)}
+}
+
+// advance takes one object one step on. predecessor says what of an earlier
+// object of its name has not ended yet.
+func (r *TorrentDownloadReconciler) advance(ctx context.Context, td *v1alpha1.TorrentDownload, predecessor string) (ctrl.Result, error) {
+	key, id := client.ObjectKeyFromObject(td), idOf(td)
 	progress, err := r.observe(ctx, id)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	memory := r.known.get(key)
-	memory.id = id
+	if predecessor == "" {
+		memory.id = id
+	}
 	in, err := r.inputs(ctx, td, progress, &memory)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	decision := lifecycle.Next(time.Now(), td, in, progress)
+	in.Predecessor = predecessor
+	now := time.Now()
+	decision := lifecycle.Next(now, td, in, progress)
 	memory.Memory = decision.Memory
 	r.known.put(key, memory)
 
-	if err := r.do(ctx, td, id, decision); err != nil {
+	changed, err := r.do(ctx, td, id, decision, &in)
+	if err != nil {
 		return ctrl.Result{}, errors.Join(err, r.reportFailure(ctx, td, decision, err))
 	}
-	if decision.RemoveFinalizer && !td.DeletionTimestamp.IsZero() {
-		r.tell(td, decision.Events)
-		return ctrl.Result{}, nil // The object is gone, unless somebody else holds it.
+	if changed {
+		decision = lifecycle.Next(now, td, in, progress) // Nothing more is done; this is about what is told.
+	}
+	if decision.RemoveFinalizer {
+		if err := r.patchFinalizer(ctx, td, controllerutil.RemoveFinalizer); err != nil {
+			return ctrl.Result{}, err
+		}
+		if !td.DeletionTimestamp.IsZero() {
+			r.tell(td, decision.Events)
+			return ctrl.Result{}, nil // The object is gone, unless somebody else holds it.
+		}
+	}
+	if decision.Delete {
+		return ctrl.Result{}, r.Client.Delete(ctx, td, client.Preconditions{UID: &td.UID, ResourceVersion: &td.ResourceVersion})
 	}
 	recheck, err := r.report(ctx, td, decision)
 	return ctrl.Result{RequeueAfter: sooner(decision.Recheck, recheck)}, err
@@ -78,27 +108,35 @@ func (r *TorrentDownloadReconciler) observe(ctx context.Context, id download.ID)
 	return &p, executorError("observing the download", err)
 }
 
-// do carries a decision out, up to the status.
-func (r *TorrentDownloadReconciler) do(ctx context.Context, td *v1alpha1.TorrentDownload, id download.ID, d lifecycle.Decision) error {
+// do carries a decision out, up to what has to wait for its end. It returns
+// true if something could not be done for a reason that the status has to tell:
+// then in has it.
+func (r *TorrentDownloadReconciler) do(ctx context.Context, td *v1alpha1.TorrentDownload, id download.ID, d lifecycle.Decision, in *lifecycle.Inputs) (bool, error) {
 	if d.AddFinalizer {
 		if err := r.patchFinalizer(ctx, td, controllerutil.AddFinalizer); err != nil {
-			return err
+			return false, err
+		}
+	}
+	if d.Claim != nil {
+		var err error
+		if in.ClaimRefused, err = r.arrangeClaim(ctx, td, d.Claim); err != nil {
+			return false, err
 		}
 	}
 	if d.Run != nil {
 		if err := r.Executor.Ensure(ctx, id, *d.Run); err != nil {
-			return executorError("starting the download", err)
+			return false, executorError("starting the download", err)
 		}
 	}
 	if d.Stop != nil {
-		if err := r.Executor.Stop(ctx, id, d.Stop.Request, d.Stop.Data); err != nil {
-			return executorError("stopping the download", err)
+		err := r.Executor.Stop(ctx, id, d.Stop.Request, d.Stop.Data)
+		if errors.Is(err, download.ErrEnding) {
+			in.Ending = lifecycle.Redact(err.Error())
+		} else if err != nil {
+			return false, executorError("stopping the download", err)
 		}
 	}
-	if d.RemoveFinalizer {
-		return r.patchFinalizer(ctx, td, controllerutil.RemoveFinalizer)
-	}
-	return nil
+	return in.ClaimRefused != nil || in.Ending != "", nil
 }
 
 // patchFinalizer changes the finalizers of td, unless it was changed meanwhile.
@@ -115,17 +153,21 @@ func (r *TorrentDownloadReconciler) patchFinalizer(ctx context.Context, td *v1al
 }
 
 // leave stops what still runs under an object's name for another object than
-// the one with the given UID: it was deleted, and perhaps made again.
-func (r *TorrentDownloadReconciler) leave(ctx context.Context, key types.NamespacedName, uid types.UID) error {
+// the one with the given UID: it was deleted, and perhaps made again. It returns
+// what has not ended yet.
+func (r *TorrentDownloadReconciler) leave(ctx context.Context, key types.NamespacedName, uid types.UID) (ending string, err error) {
 	old := r.known.get(key)
 	if old.id == (download.ID{}) || old.id.UID == string(uid) {
-		return nil
+		return "", nil
 	}
-	if err := r.Executor.Stop(ctx, old.id, download.Request{}, download.Keep); err != nil {
-		return executorError("stopping the download of a deleted object", err)
+	err = r.Executor.Stop(ctx, old.id, download.Request{}, download.Keep)
+	if errors.Is(err, download.ErrEnding) {
+		return lifecycle.Redact(err.Error()), nil
+	} else if err != nil {
+		return "", executorError("stopping the download of a deleted object", err)
 	}
 	r.known.forget(key)
-	return nil
+	return "", nil
 }
 
 // executorError says what was being done, without what must not be logged.

@@ -22,13 +22,16 @@ import (
 )
 
 // The rights that the manager needs. Secrets are read one at a time, by name,
-// so there is no right to list them. PersistentVolumes and nodes are what the
+// so there is no right to list them. Claims are made and grown where a download
+// has a template for one, if their StorageClass allows it. A download is
+// deleted where its ttlSecondsAfterFinished says so. PersistentVolumes and nodes are what the
 // in-process executor looks at. The EndpointSlice holds the API servers'
 // addresses, which no download may connect to. Leader election tells its events in the old API.
 //
-// +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=torrent-operator.io,resources=torrentdownloads/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=get
 // +kubebuilder:rbac:groups="",resources=persistentvolumes;nodes;namespaces;secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,resourceNames=kubernetes,verbs=get
@@ -60,6 +63,9 @@ type TorrentDownloadReconciler struct {
 	// Recorder writes to the events.k8s.io API.
 	Recorder events.EventRecorder
 
+	// SharePrivate lets downloads of a private torrent in one namespace be told
+	// each other's addresses, besides what their tracker tells them.
+	SharePrivate bool
 	// StatusWriteQPS bounds the status writes of all downloads together, per
 	// second. 0 is DefaultStatusWriteQPS.
 	StatusWriteQPS float64

@@ -14,12 +14,14 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/lifecycle"
 )
 
 // The indices of the cache: downloads by what they name in their namespace.
 const (
 	byClaim     = "claim"
 	byConfigMap = "configmap"
+	byInfoHash  = "infohash"
 )
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -27,8 +29,14 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // index tells the cache to keep the indices.
 func index(indexer client.FieldIndexer) error {
 	for field, names := range map[string]func(*v1alpha1.TorrentDownload) []string{
-		byClaim:     func(td *v1alpha1.TorrentDownload) []string { return []string{td.Spec.Volume.ClaimName} },
+		byClaim:     func(td *v1alpha1.TorrentDownload) []string { return []string{lifecycle.ClaimName(td)} },
 		byConfigMap: configMaps,
+		byInfoHash: func(td *v1alpha1.TorrentDownload) []string {
+			if h := lifecycle.InfoHash(td); h != "" {
+				return []string{h}
+			}
+			return nil
+		},
 	} {
 		err := indexer.IndexField(context.Background(), &v1alpha1.TorrentDownload{}, field, func(o client.Object) []string {
 			return names(o.(*v1alpha1.TorrentDownload))
@@ -81,7 +89,7 @@ func (r *TorrentDownloadReconciler) neighboursOf(ctx context.Context, e event.De
 	if !ok {
 		return
 	}
-	for _, request := range r.users(ctx, td.Namespace, byClaim, td.Spec.Volume.ClaimName) {
+	for _, request := range r.users(ctx, td.Namespace, byClaim, lifecycle.ClaimName(td)) {
 		q.Add(request)
 	}
 }

@@ -52,7 +52,7 @@ func (s *situation) kstatus(c *board, r ruling) {
 // aspects sets the conditions that kstatus does not read.
 func (s *situation) aspects(c *board, st *v1alpha1.TorrentDownloadStatus, r ruling) {
 	reason, message := r.reason, r.message
-	if r.reason == v1alpha1.ReasonRetrying {
+	if r.reason == v1alpha1.ReasonRetrying || r.reason == v1alpha1.ReasonBackoffLimitExceeded && s.p != nil {
 		f := s.failure(reason)
 		reason, message = f.Reason, f.Message
 	}
@@ -81,6 +81,11 @@ func (s *situation) volumeReady(c *board, reason, message string) {
 	case volumeReasons[reason]:
 		c.isFalse(v1alpha1.ConditionVolumeReady, reason, message)
 	case s.p != nil && onVolume(s.p.State) && s.in.Claim.usable():
+		if why := s.growthRefused(); why != "" {
+			c.isTrue(v1alpha1.ConditionVolumeReady, v1alpha1.ReasonClaimNotExpandable,
+				"The claim can be written to, but has less than spec.volume.claimTemplate.size. "+why)
+			return
+		}
 		c.isTrue(v1alpha1.ConditionVolumeReady, v1alpha1.ReasonVolumeMounted, "The claim can be written to.")
 	case !c.has(v1alpha1.ConditionVolumeReady):
 		c.isFalse(v1alpha1.ConditionVolumeReady, v1alpha1.ReasonPending, "The claim was not needed yet.")

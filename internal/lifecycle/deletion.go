@@ -3,10 +3,12 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
 // Reasons of the events that tell what became of the data of a deleted object.
@@ -32,18 +34,18 @@ func deleted(s *situation) (ruling, bool) {
 	}
 	r.standing, r.reason, r.act = standsWorking, v1alpha1.ReasonDeleting, erase
 	r.message = fmt.Sprintf("The download is being stopped and its files removed from claim %s. To let the object go without that, set the annotation %s to \"true\".",
-		s.td.Spec.Volume.ClaimName, v1alpha1.AnnotationSkipCleanup)
+		s.claimName(), v1alpha1.AnnotationSkipCleanup)
 	if f := s.in.SourceProblem; f != nil {
 		r.message += " Which files they are is told by the source, but: " + f.Message
 	}
-	r.event = &Event{Reason: eventErased, Note: fmt.Sprintf("The torrent's own files were removed from claim %s.", s.td.Spec.Volume.ClaimName)}
+	r.event = &Event{Reason: eventErased, Note: fmt.Sprintf("The torrent's own files were removed from claim %s.", s.claimName())}
 	return r, true
 }
 
 // keepData says why the data of a deleted object is not removed although its
 // policy is Delete; "" if it is to be removed.
 func (s *situation) keepData() string {
-	claim := s.td.Spec.Volume.ClaimName
+	claim := s.claimName()
 	switch {
 	case s.td.Annotations[v1alpha1.AnnotationSkipCleanup] == "true":
 		return "the annotation " + v1alpha1.AnnotationSkipCleanup + " asks for it"
@@ -86,8 +88,47 @@ func (s *situation) hasFinalizer() bool {
 	return slices.Contains(s.td.Finalizers, v1alpha1.Finalizer)
 }
 
-// wantsFinalizer: only the removal of data has to be waited for. What runs for
-// an object that is gone is stopped by the caller.
+// wantsFinalizer: only the removal of data has to be waited for, where it does
+// not go with a claim of its own. What runs for an object that is gone is
+// stopped by the caller.
 func (s *situation) wantsFinalizer() bool {
-	return s.td.Spec.DeletionPolicy == v1alpha1.DeletionDelete
+	return s.td.Spec.DeletionPolicy == v1alpha1.DeletionDelete && !s.claimGoes()
+}
+
+// expired says whether a finished object goes by itself now, and if not yet,
+// when to look again.
+func (s *situation) expired(r ruling, recheck time.Duration) (bool, time.Duration) {
+	ttl := s.td.Spec.TTLSecondsAfterFinished
+	if _, resting := atRest(s); ttl == nil || !resting || r.standing != standsComplete || !s.reported() || s.td.Status.CompletionTime == nil {
+		return false, recheck
+	}
+	since := s.td.Status.CompletionTime.Time
+	if c := meta.FindStatusCondition(s.td.Status.Conditions, v1alpha1.ConditionSeeding); c != nil && c.Reason == v1alpha1.ReasonSeedingDone {
+		since = c.LastTransitionTime.Time
+	}
+	left := since.Add(time.Duration(*ttl) * time.Second).Sub(s.now)
+	return left <= 0, max(left, 0)
+}
+
+// stillEnding says that what was to be stopped has not ended yet. Only the
+// removal of data is waited for before the object goes.
+func (s *situation) stillEnding(r *ruling, d *Decision) {
+	d.Recheck = recheckEnding
+	if r.act == erase {
+		d.RemoveFinalizer, r.event = false, nil
+	}
+	if r.message != "" {
+		r.message += " What runs has not ended yet: " + sentence(s.in.Ending)
+	}
+}
+
+// predecessor waits for what runs for an object that had this name before.
+func predecessor(s *situation) (ruling, bool) {
+	if s.in.Predecessor == "" {
+		return ruling{}, false
+	}
+	return ruling{
+		standing: standsWorking, reason: download.ReasonWorkerEnding, act: leave, recheck: recheckEnding,
+		message: "The download of an earlier TorrentDownload of this name has not ended yet: " + sentence(s.in.Predecessor),
+	}, true
 }

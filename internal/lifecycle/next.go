@@ -25,11 +25,23 @@ type Inputs struct {
 	// spec.discovery.credentials.
 	Credentials        []download.Credential
 	CredentialsProblem *download.Failure
-	// Claim is the claim that spec.volume names.
+	// Claim is the claim of the name [ClaimName].
 	Claim Claim
+	// ClaimRefused says why [Decision.Claim], decided a moment ago, could not
+	// be carried out; nil if it could.
+	ClaimRefused *download.Failure
 	// Rivals are the other downloads of the same claim. They are not needed
 	// for one that has started.
 	Rivals []Rival
+	// Neighbours are the other downloads of the same torrent in the namespace
+	// that are known to run.
+	Neighbours []Neighbour
+	// SharePrivate says that downloads of a private torrent may be told each
+	// other's addresses, besides its tracker.
+	SharePrivate bool
+	// Ending says what an earlier Stop still waits for, and Predecessor what
+	// does so of an earlier object of this name; "" for nothing.
+	Ending, Predecessor string
 	// NamespaceDeleting says that the namespace is being deleted.
 	NamespaceDeleting bool
 	// Memory is [Decision.Memory] of the last decision; the zero value after
@@ -37,36 +49,10 @@ type Inputs struct {
 	Memory Memory
 }
 
-// Claim is what lifecycle wants to know of a PersistentVolumeClaim. Whether it
-// is bound, and to what, is the executor's business: some claims are bound
-// only when something runs.
-type Claim struct {
-	Exists   bool
-	Deleting bool   // It has a deletion timestamp.
-	UID      string // Of the claim that has the name now.
-}
-
-func (c Claim) usable() bool { return c.Exists && !c.Deleting }
-
-// Rival is another download in the same claim.
-type Rival struct {
-	Name    string
-	UID     string
-	Created time.Time
-	Started bool // It has run, so files of it may be there.
-	Erases  bool // It is being deleted, and its data with it.
-	// Path is its spec.volume.path. Content is its status.name and InfoHash
-	// its status.infoHash.v1; both are "" while they are not known.
-	Path, Content, InfoHash string
-}
-
 // Memory is what goes from one decision into the next beside the object. To
 // lose it, by a restart of the operator, costs nothing but a shorter wait.
 type Memory struct {
-	// Attempts counts those begun after failures that may pass by
-	// themselves, since the last progress. LastAttempt is when the last of
-	// them was begun.
-	Attempts    int
+	// LastAttempt is when status.retries last rose.
 	LastAttempt time.Time
 	// Verified is the most bytes that were seen in verified pieces. Progress
 	// is what goes beyond it.
@@ -90,11 +76,17 @@ type Decision struct {
 	// AddFinalizer: v1alpha1.Finalizer is put on the object before anything
 	// runs.
 	AddFinalizer bool
+	// Claim is what is to be done about the claim of
+	// spec.volume.claimTemplate; nil leaves it alone.
+	Claim *ClaimOrder
 	// Run is what the executor is to ensure; nil leaves it alone.
 	Run *download.Request
 	// Stop ends the download; nil leaves it alone. Never set together with
 	// Run.
 	Stop *Stop
+	// Delete: the object has been finished for as long as
+	// spec.ttlSecondsAfterFinished says.
+	Delete bool
 	// RemoveFinalizer: the object may go, or needs no finalizer any more.
 	RemoveFinalizer bool
 	// Status is what the status is to say. See [Worth] for when it is
@@ -129,10 +121,15 @@ var rules = []rule{
 	deleted,       // the object goes, and with it its data or not
 	suspended,     // spec.suspend
 	atRest,        // complete, and nothing more is wanted of it
+	predecessor,   // an earlier object of this name has not ended yet
+	tooLate,       // spec.retry.activeDeadlineSeconds is over
 	pathConflict,  // an older download has the place of its files
 	sourceProblem, // a ConfigMap, Secret or key is missing or refused
 	keyProblem,    // one that trackers or web seeds need; what runs goes on
-	claimMissing,  // the claim is not there yet, or is on its way out
+	claimTrouble,  // the claim is not there yet, on its way out, lost, or not ours
+	tooSmall,      // the wanted files do not fit into the claim
+	claimTaken,    // another download has a claim that one Pod at a time can have
+	gaveUp,        // spec.retry.backoffLimit was reached before
 	unknown,       // the executor knows nothing: the status stays as it is
 	selecting,     // the executor counts other files
 	starting,      // the executor begins again: the status stays as it is
@@ -175,7 +172,7 @@ func Next(now time.Time, td *v1alpha1.TorrentDownload, in Inputs, p *download.Pr
 func NeedsSource(td *v1alpha1.TorrentDownload, p *download.Progress) bool {
 	s := &situation{td: td, p: p}
 	if s.deleting() {
-		return s.hasFinalizer() && s.wantsFinalizer()
+		return s.hasFinalizer() && td.Spec.DeletionPolicy == v1alpha1.DeletionDelete
 	}
 	_, isSuspended := suspended(s)
 	_, isAtRest := atRest(s)
@@ -210,7 +207,8 @@ type ruling struct {
 	reason, message string // Of Ready; where the download is complete, of Seeding.
 	act             act
 	recheck         time.Duration
-	attempts        int    // Goes into Memory.
+	attempts        int    // Goes into status.retries.
+	makeClaim       bool   // The claim of the template is to be made.
 	letGo           bool   // The finalizer is removed.
 	event           *Event // Told besides what follows from the conditions.
 }
@@ -220,8 +218,13 @@ func (s *situation) decide(r ruling) Decision {
 	d := Decision{
 		AddFinalizer:    !s.deleting() && s.wantsFinalizer() && !s.hasFinalizer(),
 		RemoveFinalizer: s.hasFinalizer() && (r.letGo || !s.deleting() && !s.wantsFinalizer()),
+		Claim:           s.claimOrder(r),
 		Recheck:         r.recheck,
-		Memory:          Memory{Attempts: r.attempts, LastAttempt: s.in.Memory.LastAttempt, Resume: s.resume()},
+		Memory:          Memory{LastAttempt: s.in.Memory.LastAttempt, Resume: s.resume()},
+	}
+	d.Delete, d.Recheck = s.expired(r, d.Recheck)
+	if left := s.timeLeft(); left > 0 && d.Recheck > left {
+		d.Recheck = left
 	}
 	switch r.act {
 	case run, resolve:
@@ -235,12 +238,13 @@ func (s *situation) decide(r ruling) Decision {
 	case erase:
 		d.Stop = &Stop{Request: s.request(), Data: download.Erase}
 	}
-	if r.attempts > s.in.Memory.Attempts {
+	if d.Stop != nil && s.in.Ending != "" {
+		s.stillEnding(&r, &d)
+	}
+	if r.attempts > s.attempts() {
 		d.Memory.LastAttempt = s.now
 	}
-	if s.td.Status.Selection == s.selection() { // Else they are bytes of other files.
-		d.Memory.Verified = s.in.Memory.Verified
-	}
+	d.Memory.Verified = s.verified()
 	if s.p != nil && s.p.Selection == s.selection() {
 		d.Memory.Verified = max(d.Memory.Verified, s.p.BytesVerified)
 	}
@@ -249,4 +253,17 @@ func (s *situation) decide(r ruling) Decision {
 		d.Events = append(d.Events, *r.event)
 	}
 	return d
+}
+
+// verified is the most bytes that were seen in verified pieces of the files that
+// are wanted now.
+func (s *situation) verified() int64 {
+	if s.td.Status.Selection != s.selection() {
+		return 0
+	}
+	n := s.in.Memory.Verified
+	if p := s.td.Status.Progress; p != nil {
+		n = max(n, p.BytesVerified)
+	}
+	return n
 }

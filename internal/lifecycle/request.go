@@ -1,9 +1,12 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -25,7 +28,7 @@ func (s *situation) request() download.Request {
 		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
 		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
 		Files:         files(spec.Files),
-		Volume:        download.Volume{ClaimName: spec.Volume.ClaimName, ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
+		Volume:        download.Volume{ClaimName: s.claimName(), ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
 		Seeding: download.Seeding{
 			Policy:       download.SeedPolicy(spec.Seeding.Policy),
 			RatioPercent: int(spec.Seeding.RatioPercent),
@@ -34,6 +37,9 @@ func (s *situation) request() download.Request {
 		Limits:       limits(spec.Limits),
 		Preallocate:  spec.Volume.Preallocate != nil && *spec.Volume.Preallocate,
 		StallTimeout: v1alpha1.DefaultStallTimeoutSeconds * time.Second,
+		Neighbours:   s.neighbours(),
+		Worker:       worker(spec.Worker),
+		Inbound:      inbound(spec.Network),
 	}
 	if s.in.SourceProblem == nil {
 		q.Source = s.in.Source
@@ -77,6 +83,23 @@ func (s *situation) resume() Resume {
 		r.CompletedAt = t.Time
 	}
 	return r
+}
+
+// worker is spec.worker as JSON, the same for the same; "" if nothing is in it.
+func worker(w v1alpha1.WorkerSpec) string {
+	if equality.Semantic.DeepEqual(w, v1alpha1.WorkerSpec{}) {
+		return ""
+	}
+	b, _ := json.Marshal(w) // It came as JSON.
+	return string(b)
+}
+
+func inbound(n v1alpha1.Network) download.Inbound {
+	in := download.Inbound{Port: int(n.ListenPort), Service: string(n.Service)}
+	if n.Service == v1alpha1.ServiceNone {
+		in.Service = ""
+	}
+	return in
 }
 
 func peerFilter(f v1alpha1.PeerFilter) download.PeerFilter {

@@ -140,7 +140,8 @@ func TestTroubleWithSeedingLeavesACompleteDownloadReady(t *testing.T) {
 }
 
 func TestFailureThatMayPassIsTriedAgainWithBackoff(t *testing.T) {
-	w := fresh(t).downloading()
+	limit := int32(100)
+	w := fresh(t).changed(func(s *v1alpha1.TorrentDownloadSpec) { s.Retry.BackoffLimit = &limit }).downloading()
 	broken := func() *download.Progress {
 		return with(snapshot(download.StateFailed, 420), failure("VolumeError", false))
 	}
@@ -163,13 +164,13 @@ func TestFailureThatMayPassIsTriedAgainWithBackoff(t *testing.T) {
 
 	// Progress resets the count, to be at work does not.
 	w.sees(snapshot(download.StateDownloading, 420)).decide()
-	if w.in.Memory.Attempts == 0 {
+	if w.td.Status.Retries == 0 {
 		t.Error("an attempt without a byte counts as progress")
 	}
 	p := snapshot(download.StateDownloading, 421)
 	p.BytesDownloaded = 1 << 20
 	w.sees(p).decide()
-	if w.in.Memory.Attempts != 0 {
+	if w.td.Status.Retries != 0 {
 		t.Error("progress does not reset the count of attempts")
 	}
 }

@@ -4,9 +4,43 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
+
+// Rival is another download in the same claim.
+type Rival struct {
+	Name    string
+	UID     string
+	Created time.Time
+	Started bool // It has run, so files of it may be there.
+	Active  bool // It runs, or would if it could.
+	Erases  bool // It is being deleted, and its data with it.
+	// Path is its spec.volume.path. Content is its status.name and InfoHash
+	// its status.infoHash.v1; both are "" while they are not known.
+	Path, Content, InfoHash string
+}
+
+// RivalOf is what another download of its claim has to know of td.
+func RivalOf(td *v1alpha1.TorrentDownload) Rival {
+	s := &situation{td: td}
+	_, resting := atRest(s)
+	return Rival{
+		Name:     td.Name,
+		UID:      string(td.UID),
+		Created:  td.CreationTimestamp.Time,
+		Started:  td.Status.StartTime != nil,
+		Active:   !resting && !s.suspended() && !s.deleting() && (!meta.IsStatusConditionTrue(td.Status.Conditions, v1alpha1.ConditionStalled) || s.was(download.ReasonNoPeers)),
+		Erases:   s.deleting() && td.Spec.DeletionPolicy == v1alpha1.DeletionDelete,
+		Path:     td.Spec.Volume.Path,
+		Content:  td.Status.Name,
+		InfoHash: td.Status.InfoHash.V1,
+	}
+}
 
 // pathConflict refuses to write where another download of the claim has the
 // older right. What counts is where the files go, so torrents with different
@@ -22,7 +56,7 @@ func pathConflict(s *situation) (ruling, bool) {
 				reason:   download.ReasonPathConflict,
 				message: fmt.Sprintf("The files of this torrent would go where TorrentDownload %s has its own, in %s of claim %s. "+
 					"Create this one again with another spec.volume.path, or delete that one.",
-					rival.Name, path.Join(rival.Path, rival.Content), s.td.Spec.Volume.ClaimName),
+					rival.Name, path.Join(rival.Path, rival.Content), s.claimName()),
 				act:     stop,
 				recheck: recheckStuck,
 			}, true
@@ -32,8 +66,12 @@ func pathConflict(s *situation) (ruling, bool) {
 }
 
 // resolveFirst says that the torrent's name has to be known before anything is
-// written, because somebody else may have the place.
+// written, because somebody else may have the place, or that its size has to be
+// known before there is a claim.
 func (s *situation) resolveFirst() bool {
+	if s.template() != nil && !s.in.Claim.Exists {
+		return true
+	}
 	if s.td.Status.Name != "" || s.td.Status.StartTime != nil {
 		return false
 	}

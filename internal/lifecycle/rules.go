@@ -16,12 +16,14 @@ const (
 	recheckRunning = 30 * time.Second
 	// recheckWaiting is for something in the cluster that is missing.
 	recheckWaiting = 30 * time.Second
+	// recheckEnding is for what was stopped and has not ended yet.
+	recheckEnding = 5 * time.Second
 	// recheckStuck is for what a person must repair, out of our sight.
 	recheckStuck = 5 * time.Minute
 )
 
 func suspended(s *situation) (ruling, bool) {
-	if sp := s.td.Spec.Suspend; sp == nil || !*sp {
+	if !s.suspended() {
 		return ruling{}, false
 	}
 	return ruling{
@@ -65,39 +67,11 @@ func keyProblem(s *situation) (ruling, bool) {
 
 // missing waits for something in the cluster that a person has to put there.
 func (s *situation) missing(f *download.Failure) ruling {
-	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, recheck: recheckWaiting, attempts: s.in.Memory.Attempts}
+	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, recheck: recheckWaiting, attempts: s.attempts()}
 	if f.Permanent {
 		r.standing = standsStalled
 	}
 	return s.hold(r)
-}
-
-// claimMissing resolves the metadata meanwhile, so that a wrong torrent is
-// noticed before the claim is there. A failure of the metadata is heard over a
-// missing claim.
-func claimMissing(s *situation) (ruling, bool) {
-	if s.in.Claim.usable() {
-		return ruling{}, false
-	}
-	r := ruling{
-		standing: standsWorking,
-		reason:   download.ReasonClaimNotFound,
-		message: fmt.Sprintf("PersistentVolumeClaim %s does not exist in namespace %s. Create it; the download starts by itself.",
-			s.td.Spec.Volume.ClaimName, s.td.Namespace),
-		act:     resolve,
-		recheck: recheckWaiting,
-	}
-	if s.in.Claim.Deleting {
-		r.message = fmt.Sprintf("PersistentVolumeClaim %s is being deleted. Create it again; the download starts by itself.",
-			s.td.Spec.Volume.ClaimName)
-		r.act = stop
-	}
-	if f := s.p; f != nil && f.State == download.StateFailed && f.Err != nil && metadataReasons[f.Err.Reason] {
-		if r, _ = failed(s); r.act == run {
-			r.act = resolve
-		}
-	}
-	return r, true
 }
 
 // unknown leaves what was reported as it is and starts the download again. A
@@ -107,10 +81,10 @@ func unknown(s *situation) (ruling, bool) {
 		return ruling{}, false
 	}
 	if s.wasComplete() {
-		return ruling{standing: standsComplete, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}, true
+		return ruling{standing: standsComplete, act: run, recheck: recheckRunning, attempts: s.attempts()}, true
 	}
-	r := ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}
-	if !s.reported() {
+	r := ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.attempts()}
+	if !s.reported() || s.retryRequested() {
 		r.standing, r.reason, r.message = standsWorking, v1alpha1.ReasonPending, messages[v1alpha1.ReasonPending]
 	}
 	return r, true
@@ -121,13 +95,13 @@ func unknown(s *situation) (ruling, bool) {
 // a check that has only begun, for there may be nothing to hash; and after a
 // failure all of it, for it may fail again for the same reason.
 func starting(s *situation) (ruling, bool) {
-	again := s.in.Memory.Attempts > 0
+	again := s.attempts() > 0
 	opening := s.p.State == download.StateResolving || s.p.State == download.StateWaiting ||
 		s.p.State == download.StateChecking && (s.p.Checked == 0 || again)
 	if !opening || s.p.Err != nil || !s.reported() || s.td.Status.InfoHash.V1 == "" && !again {
 		return ruling{}, false
 	}
-	return ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.in.Memory.Attempts}, true
+	return ruling{standing: standsAsBefore, act: run, recheck: recheckRunning, attempts: s.attempts()}, true
 }
 
 func failed(s *situation) (ruling, bool) {
@@ -137,7 +111,10 @@ func failed(s *situation) (ruling, bool) {
 	f := s.failure(download.ReasonInternalError)
 	r := ruling{standing: standsStalled, reason: f.Reason, message: f.Message, act: run, recheck: recheckStuck}
 	if !f.Permanent {
-		r = s.retry(r)
+		r = s.retry(r, f)
+	}
+	if r.reason == v1alpha1.ReasonBackoffLimitExceeded {
+		return r, true
 	}
 	if !f.Permanent && !personReasons[f.Reason] {
 		r.standing = standsWorking
@@ -156,7 +133,7 @@ func waiting(s *situation) (ruling, bool) {
 		return ruling{}, false
 	}
 	f := s.failure(v1alpha1.ReasonWaiting)
-	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, act: run, recheck: recheckWaiting, attempts: s.in.Memory.Attempts}
+	r := ruling{standing: standsWorking, reason: f.Reason, message: f.Message, act: run, recheck: recheckWaiting, attempts: s.attempts()}
 	if f.Permanent || personReasons[f.Reason] {
 		r.standing = standsStalled
 		return r, true
@@ -206,8 +183,8 @@ func working(s *situation) (ruling, bool) {
 	default:
 		r.message = messages[r.reason]
 	}
-	if s.p.BytesVerified <= s.in.Memory.Verified {
-		r.attempts = s.in.Memory.Attempts
+	if s.p.BytesVerified <= s.verified() && (s.p.InfoHash == "" || s.td.Status.InfoHash.V1 != "") {
+		r.attempts = s.attempts()
 	}
 	if s.p.State == download.StateResolving {
 		r = s.hold(r)
@@ -232,11 +209,17 @@ func (s *situation) failure(reason string) *download.Failure {
 	if s.p.Err != nil {
 		f = *s.p.Err
 	}
+	if same, ok := sameReasons[f.Reason]; ok {
+		f.Reason = same
+	}
 	if !validReason(f.Reason) {
 		f.Reason = reason
 	}
 	if f.Message == "" {
 		f.Message = messages[f.Reason]
+	}
+	if f.Message == "" {
+		f.Message = f.Reason
 	}
 	f.Message = sentence(f.Message)
 	return &f
@@ -266,6 +249,8 @@ func noTracker(p *download.Progress) *download.Failure {
 			"Check that the address is right and can be reached from here, or add trackers or peers to spec.discovery.", which),
 	}
 }
+
+func (s *situation) suspended() bool { return s.td.Spec.Suspend != nil && *s.td.Spec.Suspend }
 
 // underWay says that the download runs and has no need of its source.
 func (s *situation) underWay() bool {

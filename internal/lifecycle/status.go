@@ -23,6 +23,11 @@ func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownlo
 	if s.p != nil && s.p.Selection == s.selection() {
 		s.measure(&st, r.standing == standsComplete)
 	}
+	if r.standing != standsAsBefore {
+		st.Volume = v1alpha1.VolumeStatus{ClaimName: s.claimName(), Path: s.td.Spec.Volume.Path}
+		s.tellWorker(&st)
+	}
+	st.Retries = count32(r.attempts)
 	if r.act == stop || r.act == erase || s.p != nil && s.p.State == download.StateFailed {
 		idle(&st)
 	}
@@ -57,6 +62,11 @@ func (s *situation) fit(st *v1alpha1.TorrentDownloadStatus) {
 			}
 		},
 		func() {
+			if f := st.Worker.LastFailure; f != nil {
+				f.Message = shorten(f.Message, shortMessage)
+			}
+		},
+		func() {
 			if st.Pieces != nil {
 				st.Pieces.Map, st.Pieces.Encoding = "", ""
 			}
@@ -72,10 +82,9 @@ func (s *situation) fit(st *v1alpha1.TorrentDownloadStatus) {
 // mark records what was begun, where, and which annotations were acted upon.
 func (s *situation) mark(st *v1alpha1.TorrentDownloadStatus, r ruling, q *download.Request) {
 	if q != nil && !q.ResolveOnly {
-		if st.StartTime == nil {
+		if st.StartTime == nil || s.startsAnew() && !s.wasComplete() {
 			st.StartTime = &metav1.Time{Time: s.now}
 		}
-		st.Volume = v1alpha1.VolumeStatus{ClaimName: s.td.Spec.Volume.ClaimName, Path: s.td.Spec.Volume.Path}
 		if q.VerifyToken != "" {
 			st.LastHandledVerifyAt = q.VerifyToken
 		}
@@ -102,10 +111,29 @@ func (s *situation) measure(st *v1alpha1.TorrentDownloadStatus, complete bool) {
 	st.Progress = s.bytes(complete)
 	st.Pieces = pieces(p, complete)
 	st.Peers = &v1alpha1.Peers{Connected: count32(p.Peers.Connected), Seeds: count32(p.Peers.Seeds), Known: count32(p.Peers.Known)}
-	st.Worker.NodeName = cut(p.NodeName, 253)
 	if old := s.td.Status.Progress; old != nil {
 		st.Progress.LastUpdateTime = old.LastUpdateTime
 		st.Progress.BytesUploaded = max(st.Progress.BytesUploaded, old.BytesUploaded)
+	}
+}
+
+// tellWorker takes over what runs the download, and how that ended before.
+func (s *situation) tellWorker(st *v1alpha1.TorrentDownloadStatus) {
+	if s.p == nil {
+		return
+	}
+	w := s.p.Worker
+	st.Worker.Name, st.Worker.PodName, st.Worker.NodeName = cut(w.Owner, 253), cut(w.Pod, 253), cut(s.p.NodeName, 253)
+	st.Worker.Restarts = max(st.Worker.Restarts, count32(w.Restarts))
+	if f := w.LastFailure; f != nil {
+		reason := f.Reason
+		if !validReason(reason) {
+			reason = download.ReasonWorkerFailed
+		}
+		st.Worker.LastFailure = &v1alpha1.WorkerFailure{Reason: reason, Message: Redact(f.Message), ExitCode: int32(f.ExitCode)}
+		if !f.At.IsZero() {
+			st.Worker.LastFailure.Time = &metav1.Time{Time: f.At.Truncate(time.Second)}
+		}
 	}
 }
 
@@ -149,7 +177,8 @@ func pieces(p *download.Progress, complete bool) *v1alpha1.Pieces {
 
 // idle takes back what is true only of a download that runs.
 func idle(st *v1alpha1.TorrentDownloadStatus) {
-	st.Peers, st.Worker = nil, v1alpha1.WorkerStatus{}
+	st.Peers = nil
+	st.Worker.Name, st.Worker.PodName, st.Worker.NodeName = "", "", ""
 	if st.Pieces != nil {
 		st.Pieces.InProgress = 0
 	}

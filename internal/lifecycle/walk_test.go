@@ -29,7 +29,7 @@ func (w *world) disturb(random *rand.Rand) {
 	case 2:
 		spec.DeletionPolicy = []v1alpha1.DeletionPolicy{"", v1alpha1.DeletionDelete, v1alpha1.DeletionRetain}[random.IntN(3)]
 	case 3:
-		w.in.Claim = Claim{Exists: !pick(3), Deleting: pick(4)}
+		w.in.Claim = Claim{Exists: !pick(3), Deleting: pick(4), Lost: pick(6), OnePod: pick(2), Requested: 1 << 30, Capacity: []int64{0, 1 << 20, 1 << 40}[random.IntN(3)]}
 	case 4:
 		if w.in.SourceProblem = nil; pick(3) {
 			w.in.SourceProblem = failure(v1alpha1.ReasonSourceNotFound, pick(2))
@@ -39,7 +39,7 @@ func (w *world) disturb(random *rand.Rand) {
 		}
 	case 5:
 		if w.in.Rivals = nil; pick(3) {
-			w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", Content: []string{"", "imagenet", "other"}[random.IntN(3)], Started: pick(2)}}
+			w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", Content: []string{"", "imagenet", "other"}[random.IntN(3)], Started: pick(2), Active: pick(2)}}
 		}
 	case 6:
 		w.annotated([]string{v1alpha1.AnnotationRetryRequestedAt, v1alpha1.AnnotationVerifyRequestedAt}[random.IntN(2)], w.now.String())

@@ -23,6 +23,16 @@ var messages = map[string]string{
 	v1alpha1.ReasonFinishing:   "Every wanted piece is verified; the last ones are being made durable.",
 	download.ReasonNoPeers: "No byte has come for as long as spec.retry.stallTimeoutSeconds allows. It goes on trying. " +
 		"Check that somebody seeds this torrent and can be reached from here, or add trackers or peers to spec.discovery.",
+	download.ReasonWorkerPending: "The Pod of the download is being made and started.",
+	download.ReasonWorkerEnding:  "An earlier Pod of the download has not ended yet; two never write at once.",
+	download.ReasonWorkerFailed:  "The Pod of the download ended before it was done. See its log, and status.worker.lastFailure.",
+	download.ReasonNodeLost: "The node of the download's Pod does not answer, so the Pod may still be writing, and no other is begun. " +
+		"Bring the node back; or, if it is off for certain, taint it node.kubernetes.io/out-of-service=:NoExecute, or delete the Pod by force.",
+	download.ReasonQuotaExceeded: "A ResourceQuota of the namespace has no room for the download. Raise it, or delete something else.",
+	download.ReasonTooLarge:      "The TorrentDownload and its source are too large for one worker. Use a magnet link or URL as source, or shorter lists.",
+	reasonUnschedulable: "No node can take the Pod of the download. Look at the Pod's events, and at spec.worker, the nodes, and the claim's volume. " +
+		"It starts by itself when one can.",
+	reasonImagePullBackOff:       "The operator's image can't be pulled for the Pod of the download. Check that the nodes reach its registry, and spec.worker.imagePullSecrets.",
 	download.ReasonInternalError: "The download failed for a reason that it did not tell. See the operator's log.",
 }
 
@@ -31,7 +41,23 @@ var waitingReasons = map[string]bool{
 	download.ReasonClaimNotFound: true,
 	download.ReasonClaimPending:  true,
 	download.ReasonVolumeBusy:    true,
+	download.ReasonWorkerPending: true,
+	download.ReasonWorkerEnding:  true,
+	reasonUnschedulable:          true,
 }
+
+// Reasons of Kubernetes' own for a Pod that does not start.
+const (
+	reasonUnschedulable        = "Unschedulable"
+	reasonImagePullBackOff     = "ImagePullBackOff"
+	reasonErrImagePull         = "ErrImagePull"
+	reasonErrImageNeverPull    = "ErrImageNeverPull"
+	reasonInvalidImageName     = "InvalidImageName"
+	reasonContainerConfigError = "CreateContainerConfigError"
+)
+
+// sameReasons are reasons that take turns while nothing changes.
+var sameReasons = map[string]string{reasonErrImagePull: reasonImagePullBackOff}
 
 // personReasons name what does not pass before a person does something, even
 // if whatever runs the download tries again by itself.
@@ -49,6 +75,13 @@ var personReasons = map[string]bool{
 	download.ReasonPathConflict:       true,
 	download.ReasonInsufficientSpace:  true,
 	download.ReasonVolumeReadOnly:     true,
+	download.ReasonNodeLost:           true,
+	download.ReasonQuotaExceeded:      true,
+	download.ReasonTooLarge:           true,
+	reasonImagePullBackOff:            true,
+	reasonErrImageNeverPull:           true,
+	reasonInvalidImageName:            true,
+	reasonContainerConfigError:        true,
 }
 
 // metadataReasons are told by condition MetadataResolved.
@@ -73,6 +106,10 @@ var volumeReasons = map[string]bool{
 	download.ReasonInsufficientSpace: true,
 	download.ReasonVolumeReadOnly:    true,
 	download.ReasonVolumeError:       true,
+	v1alpha1.ReasonClaimConflict:     true,
+	v1alpha1.ReasonClaimRefused:      true,
+	v1alpha1.ReasonClaimResizing:     true,
+	v1alpha1.ReasonClaimLost:         true,
 }
 
 // refusedReasons are the volumeReasons of a claim whose volume was not opened.
