@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,10 @@ import (
 )
 
 func main() {
+	// A system call on a file holds its place among the running goroutines
+	// until the runtime notices that it blocks. With one place more than
+	// processors, none of them is idle meanwhile.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	root := &cobra.Command{
 		Use:   "torrent-operator",
 		Short: "BitTorrent downloads, for Kubernetes and without",

@@ -172,11 +172,14 @@ const voids = 4
 
 // study takes the rounds of a case.
 func (b *bench) study(ctx context.Context, s *study) (*report, error) {
+	if err := rig.DropCaches(); err != nil {
+		return nil, err
+	}
 	ballast, err := rig.NewBallast()
 	if err != nil {
 		return nil, err
 	}
-	defer ballast.Close()
+	defer func() { ballast.Close() }()
 	rep := &report{study: s, machine: b.machine, at: time.Now()}
 	for _, t := range s.turns(b) {
 		if len(b.only) == 0 || slices.Contains(b.only, t.who) || slices.Contains(b.only, "ours") && strings.HasPrefix(t.who, ours) {
@@ -189,6 +192,12 @@ func (b *bench) study(ctx context.Context, s *study) (*report, error) {
 		}
 	}
 	for len(rep.rounds) < b.rounds {
+		fresh, err := rig.NewBallast() // Before the old one goes, so that no block is free in between.
+		if err != nil {
+			return nil, err
+		}
+		ballast.Close()
+		ballast = fresh
 		r := round{}
 		for _, t := range rep.turns {
 			x, err := b.take(ctx, s.name, t)

@@ -66,13 +66,13 @@ var cases = []*study{
 	{
 		name: "seed", title: "Seed to one leecher", sent: true,
 		about: "The file of 2 GiB, sent to one light leecher. CPU time is counted from when the client serves, so without its check of the data. The floor is the light seeder.",
-		turns: func(b *bench) []turn { return seeding(b, 1) },
+		turns: func(b *bench) []turn { return seeding(b, oneFile, 1) },
 		bars:  []bar{sparing},
 	},
 	{
 		name: "seed8", title: "Seed to eight leechers", sent: true,
-		about: "The same file, sent to eight light leechers at once.",
-		turns: func(b *bench) []turn { return seeding(b, 8) },
+		about: "A file of 256 MiB, sent to eight light leechers at once, 2 GiB in all.",
+		turns: func(b *bench) []turn { return seeding(b, medium, 8) },
 		bars:  []bar{sparing},
 	},
 	{
@@ -176,7 +176,7 @@ func leeching(who string, c rig.Client, from source) turn {
 }
 
 // seeding is a turn for everybody, as a seeder.
-func seeding(b *bench, leechers int) []turn {
+func seeding(b *bench, payload rig.Payload, leechers int) []turn {
 	var turns []turn
 	for _, c := range append([]rig.Client{b.ours, b.floor}, b.rivals...) {
 		if c.Name() == "transmission" { // It hands out bandwidth twice a second, so this would take four minutes a round.
@@ -184,7 +184,7 @@ func seeding(b *bench, leechers int) []turn {
 		}
 		turns = append(turns, turn{
 			who: c.Name(), note: note(c),
-			take: func(ctx context.Context, b *bench) (result, error) { return b.seed(ctx, c, oneFile, leechers) },
+			take: func(ctx context.Context, b *bench) (result, error) { return b.seed(ctx, c, payload, leechers) },
 		})
 	}
 	return turns

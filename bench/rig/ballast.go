@@ -27,8 +27,21 @@ const (
 // back to its host in blocks of 2 MiB; the first use of each page then costs a
 // fault there, and writing a file can take ten times as long, now and then. Once all
 // free memory has been touched, and one page of each block is held, no block
-// is free as a whole: all clients find memory that is there.
+// is free as a whole: all clients find memory that is there. What becomes free
+// later in whole blocks, because a client ends or the kernel reclaims what
+// nobody read for long, is not held: a ballast is to be taken anew for each
+// round.
 type Ballast struct{ memory []byte }
+
+// DropCaches has the kernel forget what it holds of files that nobody uses, so
+// that a ballast can be taken of that memory too. It needs root.
+func DropCaches() error {
+	unix.Sync()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0); err != nil {
+		return fmt.Errorf("having the kernel drop what it holds of files: %w", err)
+	}
+	return nil
+}
 
 // NewBallast touches all free memory, which may take a minute, and keeps a
 // five-hundredth of it. It needs root, to be told where pages lie.
