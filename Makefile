@@ -13,7 +13,7 @@ RACE = $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
 
 .PHONY: help
 help: ## Tell what there is to make.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/torrent-operator, static.
@@ -42,6 +42,29 @@ interop: build ## Exchange torrents with other clients, in both directions; WRIT
 .PHONY: process
 process: ## Hold a real process of the command to its bounds of memory, with gigabytes.
 	$(GO) test -tags slow -count 1 -timeout 20m ./test/process/...
+
+.PHONY: e2e
+e2e: ## Test the operator in Pods on a cluster with nodes (root, Linux), or on that of KUBECONFIG=FILE.
+ifeq ($(origin KUBECONFIG),command line)
+	E2E_KUBECONFIG=$(abspath $(KUBECONFIG)) E2E_LOAD="$(LOAD)" $(GO) test -tags e2e -count 1 -timeout 40m -v ./test/pods
+else
+	$(GO) test -tags e2e -count 1 -p 1 -timeout 40m -v ./test/cluster/nodes ./test/pods
+endif
+
+.PHONY: cluster-up
+cluster-up: ## Start a cluster with two nodes, to play with (root, Linux), and tell how to use it.
+	@$(GO) build -o bin/up ./test/cluster/up
+	@bin/up
+
+.PHONY: cluster-down
+cluster-down: ## End the cluster of cluster-up.
+	@$(GO) build -o bin/up ./test/cluster/up
+	@bin/up down
+
+.PHONY: image
+image: ## Build the image without Docker, for amd64 and arm64: dist/torrent-operator.tar.
+	@mkdir -p dist
+	$(GO) run ./cmd/image -output dist/torrent-operator.tar $(if $(NAME),-name $(NAME)) $(if $(VERSION),-version $(VERSION))
 
 .PHONY: bench
 bench: ## Measure the engine beside other clients, for an hour and a half, or CASES="one four".

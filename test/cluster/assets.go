@@ -17,12 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// components are the names under which the one binary is started.
-var components = []string{
-	"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy",
-	"kube-scheduler", "kubectl", "kubelet",
-}
-
 // heartbeat is how often a build that takes minutes says that it is alive.
 const heartbeat = 20 * time.Second
 
@@ -34,9 +28,20 @@ const heartbeat = 20 * time.Second
 // at once, one builds and the others wait for it. The working directory must
 // lie within the module.
 func Assets(ctx context.Context, out io.Writer) (string, error) {
-	build, err := newAssetBuild(ctx)
+	return kubernetes.provide(ctx, out)
+}
+
+// RuntimeAssets is [Assets] for what runs containers on a node: containerd,
+// its shim and its client ctr, runc, and plugins for networks. It needs a C
+// compiler and libseccomp.
+func RuntimeAssets(ctx context.Context, out io.Writer) (string, error) {
+	return runtimes.provide(ctx, out)
+}
+
+func (b bundle) provide(ctx context.Context, out io.Writer) (string, error) {
+	build, err := newAssetBuild(ctx, b)
 	if err != nil {
-		return "", fmt.Errorf("preparing to build Kubernetes: %w", err)
+		return "", fmt.Errorf("preparing to build %s: %w", b.title, err)
 	}
 	if build.done() {
 		return build.dir, nil
@@ -52,24 +57,18 @@ func Assets(ctx context.Context, out io.Writer) (string, error) {
 	return build.dir, build.run(ctx, out)
 }
 
-// assetBuild is one way to build the components and the place for the result.
+// assetBuild is one way to build a bundle and the place for the result.
 type assetBuild struct {
-	source  string // folder of the module test/cluster/kube
-	dir     string // where the result stands when it is whole
-	version string // of Kubernetes, such as v1.36.3
-	flags   string // for the linker
+	bundle
+	source   string            // folder of the bundle's module
+	dir      string            // where the result stands when it is whole
+	versions map[string]string // of the modules that go.mod names
 }
 
-// kubernetesVersion finds what go.mod asks for.
-var kubernetesVersion = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)$`)
+// required finds what go.mod asks for.
+var required = regexp.MustCompile(`(?m)^\s*(\S+/\S+) (v\d\S+)(?: // indirect)?$`)
 
-// linkerFlags make a small binary that knows its version, which kube-apiserver
-// tells to clients. They take version, major and minor.
-const linkerFlags = "-s -w -X k8s.io/component-base/version.gitVersion=%s" +
-	" -X k8s.io/component-base/version.gitMajor=%s -X k8s.io/component-base/version.gitMinor=%s" +
-	" -X k8s.io/component-base/version.gitTreeState=clean"
-
-func newAssetBuild(ctx context.Context) (*assetBuild, error) {
+func newAssetBuild(ctx context.Context, what bundle) (*assetBuild, error) {
 	gomod, err := goOutput(ctx, "", "env", "GOMOD")
 	if err != nil {
 		return nil, err
@@ -77,35 +76,42 @@ func newAssetBuild(ctx context.Context) (*assetBuild, error) {
 	if gomod == "" || gomod == os.DevNull {
 		return nil, errors.New("the working directory lies in no Go module")
 	}
-	b := &assetBuild{source: filepath.Join(filepath.Dir(gomod), "test", "cluster", "kube")}
+	b := &assetBuild{bundle: what, source: filepath.Join(filepath.Dir(gomod), "test", "cluster", what.folder), versions: map[string]string{}}
 	toolchain, err := goOutput(ctx, b.source, "env", "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
 		return nil, err
 	}
 	key := sha256.New()
-	fmt.Fprintln(key, toolchain, components, linkerFlags)
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(b.source, name))
+	fmt.Fprintln(key, toolchain)
+	files, err := os.ReadDir(b.source)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(b.source, file.Name()))
 		if err != nil {
 			return nil, err
 		}
 		key.Write(content)
-		if name != "go.mod" {
-			continue
+		if file.Name() == "go.mod" {
+			for _, m := range required.FindAllSubmatch(content, -1) {
+				b.versions[string(m[1])] = string(m[2])
+			}
 		}
-		version := kubernetesVersion.FindStringSubmatch(string(content))
-		if version == nil {
-			return nil, fmt.Errorf("%s/go.mod names no version of k8s.io/kubernetes", b.source)
-		}
-		b.version = version[1]
-		b.flags = fmt.Sprintf(linkerFlags, version[1], version[2], version[3])
+	}
+	version, ok := b.versions[b.module]
+	if !ok {
+		return nil, fmt.Errorf("%s/go.mod names no version of %s", b.source, b.module)
+	}
+	for _, p := range b.programs {
+		fmt.Fprintln(key, p.packages, p.output, p.links, p.cgo, p.tags, p.flags(b.versions))
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, fmt.Errorf("no folder for caches: %w", err)
 	}
 	cache = filepath.Join(cache, "torrent-operator")
-	b.dir = filepath.Join(cache, fmt.Sprintf("kube-%s-%x", b.version, key.Sum(nil)[:6]))
+	b.dir = filepath.Join(cache, fmt.Sprintf("%s-%s-%x", b.folder, version, key.Sum(nil)[:6]))
 	return b, os.MkdirAll(cache, 0o755)
 }
 
@@ -118,8 +124,8 @@ func (b *assetBuild) done() bool {
 
 // run builds into a folder beside the final one and renames it into place.
 func (b *assetBuild) run(ctx context.Context, out io.Writer) error {
-	fmt.Fprintf(out, "Building etcd and Kubernetes %s from their Go modules, once for this machine.\n"+
-		"The first time this takes about six minutes on two cores, plus the download of the modules.\n", b.version)
+	fmt.Fprintf(out, "Building %s from their Go modules, once for this machine.\n"+
+		"The first time this takes about %s on two cores, plus the download of the modules.\n", b.title, b.cost)
 	start := time.Now()
 	tmp := b.dir + ".tmp" // ours alone: the lock is held
 	if err := os.RemoveAll(tmp); err != nil {
@@ -129,32 +135,48 @@ func (b *assetBuild) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-
-	var complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", b.flags,
-		"-o", filepath.Join(tmp, "kube"), ".")
-	cmd.Dir, cmd.Env = b.source, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	cmd.Stdout, cmd.Stderr = &complaints, &complaints
-	// An interrupted go command removes its own scratch files.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
 	stop := every(heartbeat, func() {
-		fmt.Fprintf(out, "  … still building Kubernetes, %s\n", time.Since(start).Round(time.Second))
+		fmt.Fprintf(out, "  … still building, %s\n", time.Since(start).Round(time.Second))
 	})
-	err := cmd.Run()
-	stop()
-	if err != nil {
-		return fmt.Errorf("building Kubernetes %s in %s: %w\n%s", b.version, b.source, err, tail(complaints.Bytes(), 2000))
-	}
-	for _, name := range components {
-		if err := os.Symlink("kube", filepath.Join(tmp, name)); err != nil {
+	defer stop()
+	for _, p := range b.programs {
+		if err := b.build(ctx, p, tmp); err != nil {
 			return err
 		}
 	}
 	if err := os.Rename(tmp, b.dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Kubernetes %s built in %s: %s\n", b.version, time.Since(start).Round(time.Second), b.dir)
+	fmt.Fprintf(out, "Built in %s: %s\n", time.Since(start).Round(time.Second), b.dir)
+	return nil
+}
+
+// build builds one set of programs into a folder.
+func (b *assetBuild) build(ctx context.Context, p program, into string) error {
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", p.tags,
+		"-ldflags", p.flags(b.versions), "-o", filepath.Join(into, p.output)}
+	if p.output == "" {
+		args[len(args)-1] += string(filepath.Separator) // one file for each
+	}
+	cgo := "CGO_ENABLED=0"
+	if p.cgo {
+		cgo = "CGO_ENABLED=1"
+	}
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", append(args, p.packages...)...)
+	cmd.Dir, cmd.Env = b.source, append(os.Environ(), cgo, "GOWORK=off")
+	cmd.Stdout, cmd.Stderr = &complaints, &complaints
+	// An interrupted go command removes its own scratch files.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("building %s in %s: %w\n%s", strings.Join(p.packages, " "), b.source, err, tail(complaints.Bytes(), 2000))
+	}
+	for _, name := range p.links {
+		if err := os.Symlink(p.output, filepath.Join(into, name)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -176,7 +198,7 @@ func lock(ctx context.Context, path string, out io.Writer) (unlock func(), err e
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
 		if !waiting {
-			fmt.Fprintf(out, "Another process is building Kubernetes, waiting for it (lock %s).\n", path)
+			fmt.Fprintf(out, "Another process is building here, waiting for it (lock %s).\n", path)
 			waiting = true
 		}
 		select {

@@ -1,7 +1,8 @@
-// Package cluster runs a real Kubernetes control plane on the loopback of this
-// machine, for tests and for the demo: etcd, kube-apiserver and, if asked for,
-// kube-controller-manager, built from their Go modules. There is no node, so
-// no Pod runs. It knows nothing of what is tested with it.
+// Package cluster runs a real Kubernetes control plane, for tests and for the
+// demo: etcd, kube-apiserver and, if asked for, kube-controller-manager, built
+// from their Go modules. It runs on the loopback of this machine, or where
+// nodes can join it; by itself it has no node, so no Pod runs. It knows nothing
+// of what is tested with it.
 package cluster
 
 import (
@@ -13,9 +14,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +39,30 @@ type Options struct {
 	// ControllerManager starts kube-controller-manager too, which binds
 	// claims to volumes, runs Jobs, collects garbage and empties namespaces.
 	ControllerManager bool
+	// Dir is the folder in which it makes one for its files; empty is that of
+	// temporary files.
+	Dir string
+	// Network, if set, is where to run instead of on the loopback of this
+	// machine. It makes a control plane for nodes, with a kube-scheduler.
+	Network *Network
+	// Users are known to the API server besides the administrator.
+	Users []User
+	// Flags are more flags for a component, by its name.
+	Flags map[string][]string
+}
+
+// A Network is a place for a control plane in a namespace of its own.
+type Network struct {
+	// Namespace has its devices already, the loopback device too.
+	Namespace *Namespace
+	// Address is one of its own, at which nodes reach the API server.
+	Address netip.Addr
+}
+
+// A User is somebody whom the API server knows by a token.
+type User struct {
+	Name   string
+	Groups []string
 }
 
 // A ControlPlane is running Kubernetes. Whoever started it has to call Stop;
@@ -51,9 +78,14 @@ type ControlPlane struct {
 	// LogDir holds one log file for each component. Stop removes it.
 	LogDir string
 
-	dir       string
-	ports     []reservedPort
-	processes []*Process
+	dir        string
+	ports      []reservedPort
+	processes  []*Process
+	namespace  *Namespace // of the components; nil is that of this process
+	server     string     // URL of the API server, there
+	kubeconfig string     // file for the administrator, there
+	tokens     map[string]string
+	relay      *relay // leads there
 }
 
 // Start starts a control plane and returns when it is ready to be used. If it
@@ -66,7 +98,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 		}
 		o.Assets = assets
 	}
-	dir, err := os.MkdirTemp("", "torrent-operator-cluster-")
+	dir, err := os.MkdirTemp(o.Dir, "torrent-operator-cluster-")
 	if err != nil {
 		return nil, err
 	}
@@ -79,15 +111,20 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 }
 
 func (cp *ControlPlane) start(ctx context.Context, o Options) error {
-	keys, err := makeKeys(cp.dir)
+	keys, err := cp.makeKeys(o.Users)
 	if err != nil {
 		return err
 	}
-	if err := cp.startServers(ctx, o.Assets, keys); err != nil {
+	if err := cp.startServers(ctx, o, keys); err != nil {
 		return err
 	}
 	if o.ControllerManager {
-		return cp.startControllerManager(ctx, o.Assets, keys)
+		if err := cp.startControllerManager(ctx, o, keys); err != nil {
+			return err
+		}
+	}
+	if o.Network != nil {
+		return cp.startComponent(o, "kube-scheduler", "--kubeconfig="+cp.kubeconfig, "--secure-port=0", "--leader-elect=false")
 	}
 	return nil
 }
@@ -99,6 +136,9 @@ func (cp *ControlPlane) Stop() {
 		last := len(cp.processes) - 1
 		cp.processes[last].Stop(0) // the data goes too, so there is nothing to end in good order
 		cp.processes = cp.processes[:last]
+	}
+	if cp.relay != nil {
+		cp.relay.close()
 	}
 	for _, port := range cp.ports {
 		port.release()
@@ -123,13 +163,24 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, er
 // whoever the token belongs to: "kubectl create token" makes one for a service
 // account.
 func (cp *ControlPlane) WriteKubeconfig(path, token string) error {
+	return cp.writeKubeconfig(path, clientcmdapi.Cluster{Server: cp.Config.Host, TLSServerName: cp.Config.ServerName}, token)
+}
+
+// WriteUserKubeconfig writes a kubeconfig file that stands alone, for a user
+// who is in the network of the control plane.
+func (cp *ControlPlane) WriteUserKubeconfig(path, user string) error {
+	return cp.writeKubeconfig(path, clientcmdapi.Cluster{Server: cp.server}, cp.tokens[user])
+}
+
+func (cp *ControlPlane) writeKubeconfig(path string, at clientcmdapi.Cluster, token string) error {
 	authority, err := os.ReadFile(cp.Config.CAFile)
 	if err != nil {
 		return err
 	}
+	at.CertificateAuthorityData = authority
 	const name = "torrent-operator-test"
 	return clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: cp.Config.Host, CertificateAuthorityData: authority}},
+		Clusters:       map[string]*clientcmdapi.Cluster{name: &at},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: token}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
@@ -137,52 +188,80 @@ func (cp *ControlPlane) WriteKubeconfig(path, token string) error {
 }
 
 // startServers starts etcd and kube-apiserver, and fills in how to reach them.
-func (cp *ControlPlane) startServers(ctx context.Context, assets string, k keys) error {
-	for range 3 {
-		port, err := reservePort()
-		if err != nil {
-			return err
-		}
-		cp.ports = append(cp.ports, port)
+func (cp *ControlPlane) startServers(ctx context.Context, o Options, k keys) error {
+	etcd, peer, api, err := cp.settle(o.Network)
+	if err != nil {
+		return err
 	}
-	client, peer, api := "http://"+cp.ports[0].address(), "http://"+cp.ports[1].address(), cp.ports[2]
 	// kube-apiserver waits for etcd by itself.
-	if err := cp.startComponent(assets, "etcd", "--name=test", "--data-dir="+filepath.Join(cp.dir, "etcd"),
+	client := "http://" + etcd.String()
+	if err := cp.startComponent(o, "etcd", "--name=test", "--data-dir="+filepath.Join(cp.dir, "etcd"),
 		"--unsafe-no-fsync", "--socket-reuse-port", "--log-level=warn",
 		"--listen-client-urls="+client, "--advertise-client-urls="+client,
-		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=test="+peer); err != nil {
+		"--listen-peer-urls=http://"+peer.String(), "--initial-advertise-peer-urls=http://"+peer.String(),
+		"--initial-cluster=test=http://"+peer.String()); err != nil {
 		return err
 	}
 	certs := filepath.Join(cp.dir, "certs") // kube-apiserver makes its own certificate there
-	if err := cp.startComponent(assets, "kube-apiserver", "--etcd-servers="+client,
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", api.number), "--permit-port-sharing",
+	if err := cp.startComponent(o, "kube-apiserver", "--etcd-servers="+client,
+		"--bind-address="+api.Addr().String(), fmt.Sprintf("--secure-port=%d", api.Port()), "--permit-port-sharing",
 		"--cert-dir="+certs, "--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged",
-		"--authorization-mode=RBAC", "--token-auth-file="+k.tokens,
+		"--authorization-mode=Node,RBAC", "--token-auth-file="+k.tokens,
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file="+k.accounts, "--service-account-signing-key-file="+k.accounts,
 		"--profiling=false"); err != nil {
 		return err
 	}
-	authority := filepath.Join(certs, "apiserver.crt")
 	cp.Config = &rest.Config{
-		Host:            "https://" + api.address(),
-		BearerToken:     k.token,
-		TLSClientConfig: rest.TLSClientConfig{CAFile: authority},
+		Host:            cp.server,
+		BearerToken:     cp.tokens[administrator],
+		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(certs, "apiserver.crt")},
 		QPS:             -1,
+	}
+	if cp.namespace != nil {
+		if cp.relay, err = newRelay(cp.namespace, api); err != nil {
+			return err
+		}
+		cp.Config.Host, cp.Config.ServerName = "https://"+cp.relay.address(), api.Addr().String()
 	}
 	if err := cp.await(ctx, "/readyz"); err != nil {
 		return err
 	}
-	cp.Kubeconfig = filepath.Join(cp.dir, "kubeconfig")
-	return cp.WriteKubeconfig(cp.Kubeconfig, k.token)
+	cp.Kubeconfig, cp.kubeconfig = filepath.Join(cp.dir, "kubeconfig"), filepath.Join(cp.dir, "inner.kubeconfig")
+	if err := cp.WriteUserKubeconfig(cp.kubeconfig, administrator); err != nil {
+		return err
+	}
+	return cp.WriteKubeconfig(cp.Kubeconfig, cp.tokens[administrator])
+}
+
+// settle decides where etcd, for clients and for peers, and the API server
+// listen.
+func (cp *ControlPlane) settle(n *Network) (etcd, peer, api netip.AddrPort, err error) {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if n != nil {
+		cp.namespace = n.Namespace
+		etcd, peer = netip.AddrPortFrom(loopback, 2379), netip.AddrPortFrom(loopback, 2380)
+		api = netip.AddrPortFrom(n.Address, 6443)
+	} else {
+		for _, at := range []*netip.AddrPort{&etcd, &peer, &api} {
+			port, err := reservePort()
+			if err != nil {
+				return etcd, peer, api, err
+			}
+			cp.ports = append(cp.ports, port)
+			*at = netip.AddrPortFrom(loopback, uint16(port.number))
+		}
+	}
+	cp.server = "https://" + api.String()
+	return etcd, peer, api, nil
 }
 
 // startControllerManager starts kube-controller-manager once the API server
 // has made the roles without which it would give up, and waits for the first
 // thing that it makes.
-func (cp *ControlPlane) startControllerManager(ctx context.Context, assets string, k keys) error {
-	if err := cp.startComponent(assets, "kube-controller-manager", "--kubeconfig="+cp.Kubeconfig,
+func (cp *ControlPlane) startControllerManager(ctx context.Context, o Options, k keys) error {
+	if err := cp.startComponent(o, "kube-controller-manager", "--kubeconfig="+cp.kubeconfig,
 		"--secure-port=0", "--leader-elect=false",
 		// The default rate makes it take seconds longer to get going.
 		"--kube-api-qps=500", "--kube-api-burst=1000", "--pvclaimbinder-sync-period=1s",
@@ -193,10 +272,11 @@ func (cp *ControlPlane) startControllerManager(ctx context.Context, assets strin
 	return cp.await(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
 }
 
-func (cp *ControlPlane) startComponent(assets, name string, args ...string) error {
+func (cp *ControlPlane) startComponent(o Options, name string, args ...string) error {
 	p, err := Command{
-		Args: append([]string{filepath.Join(assets, name)}, args...),
-		Log:  filepath.Join(cp.LogDir, name+".log"),
+		Args:      slices.Concat([]string{filepath.Join(o.Assets, name)}, args, o.Flags[name]),
+		Log:       filepath.Join(cp.LogDir, name+".log"),
+		Namespace: cp.namespace,
 	}.Start()
 	if err == nil {
 		cp.processes = append(cp.processes, p)
@@ -234,17 +314,24 @@ func (cp *ControlPlane) await(ctx context.Context, path string) error {
 	return nil
 }
 
-// keys are the secrets of one control plane.
+// administrator is the name of the user that may do everything.
+const administrator = "admin"
+
+// keys are the files of the secrets of one control plane.
 type keys struct {
-	token    string // of the administrator
-	tokens   string // file that says so to kube-apiserver
-	accounts string // file of the key that signs tokens of service accounts
+	tokens   string // which token is whose, for kube-apiserver
+	accounts string // key that signs tokens of service accounts
 }
 
-func makeKeys(dir string) (keys, error) {
-	k := keys{token: rand.Text(), tokens: filepath.Join(dir, "tokens.csv"), accounts: filepath.Join(dir, "accounts.key")}
-	line := k.token + ",admin,admin,system:masters\n"
-	if err := os.WriteFile(k.tokens, []byte(line), 0o600); err != nil {
+func (cp *ControlPlane) makeKeys(users []User) (keys, error) {
+	k := keys{tokens: filepath.Join(cp.dir, "tokens.csv"), accounts: filepath.Join(cp.dir, "accounts.key")}
+	cp.tokens = map[string]string{}
+	var lines strings.Builder
+	for _, u := range append(slices.Clone(users), User{Name: administrator, Groups: []string{"system:masters"}}) {
+		cp.tokens[u.Name] = rand.Text()
+		fmt.Fprintf(&lines, "%s,%s,%s,\"%s\"\n", cp.tokens[u.Name], u.Name, u.Name, strings.Join(u.Groups, ","))
+	}
+	if err := os.WriteFile(k.tokens, []byte(lines.String()), 0o600); err != nil {
 		return k, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

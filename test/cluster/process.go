@@ -24,6 +24,13 @@ type Command struct {
 	Log string
 	// Stdout, if set, gets the standard output instead of the log.
 	Stdout io.Writer
+	// Namespace, if set, is the network namespace to start it in.
+	Namespace *Namespace
+	// Unshare are more namespaces that it gets for itself: CLONE_NEW... flags
+	// of clone(2).
+	Unshare uintptr
+	// Stdin, if set, is its standard input.
+	Stdin io.Reader
 }
 
 // A Process is a child that does not outlive its parent: when the parent dies,
@@ -51,7 +58,8 @@ func (c Command) Start() (*Process, error) {
 		cmd.Stdout = c.Stdout
 	}
 	cmd.WaitDelay = time.Second // for a grandchild that keeps Stdout open
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Stdin = c.Stdin
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: c.Unshare}
 	p := &Process{name: filepath.Base(c.Args[0]), log: c.Log, cmd: cmd, done: make(chan struct{})}
 
 	started := make(chan error, 1)
@@ -62,7 +70,7 @@ func (c Command) Start() (*Process, error) {
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
 		defer log.Close()
-		err := cmd.Start()
+		err := c.Namespace.start(cmd)
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()
