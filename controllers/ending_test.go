@@ -12,8 +12,8 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
-// ending is what Stop returns while a Pod runs.
-var ending = fmt.Errorf("Pod a-1 has not ended: %w", download.ErrEnding)
+// errEnding is what Stop returns while a Pod runs.
+var errEnding = fmt.Errorf("the Pod a-1 has not ended: %w", download.ErrEnding)
 
 // calm checks that the operator has logged no error.
 func (b *bench) calm() {
@@ -26,7 +26,7 @@ func (b *bench) calm() {
 func TestWhatHasNotEndedIsAskedForAgainWithoutAnError(t *testing.T) {
 	b := newBench(t)
 	id := b.running()
-	b.fake.Fail("Stop", ending)
+	b.fake.Fail("Stop", errEnding)
 	yes := true
 	b.change("a", func(td *v1alpha1.TorrentDownload) { td.Spec.Suspend = &yes })
 	b.says(b.stands("a", status.InProgressStatus, "Suspended"), "Pod a-1 has not ended")
@@ -43,7 +43,7 @@ func TestWhatHasNotEndedIsAskedForAgainWithoutAnError(t *testing.T) {
 func TestDataIsErasedBeforeTheObjectGoesHoweverLongItTakes(t *testing.T) {
 	b := newBench(t)
 	id := b.running(erased)
-	b.fake.Fail("Stop", ending)
+	b.fake.Fail("Stop", errEnding)
 	b.remove(b.get("a"))
 	b.says(b.stands("a", status.TerminatingStatus, "Deleting"), "Pod a-1 has not ended")
 	b.fake.Fail("Stop", nil)
@@ -60,7 +60,7 @@ func TestDataIsErasedBeforeTheObjectGoesHoweverLongItTakes(t *testing.T) {
 func TestObjectMadeAgainWaitsForTheEarlierOne(t *testing.T) {
 	b := newBench(t)
 	first := b.running()
-	b.fake.Fail("Stop", ending)
+	b.fake.Fail("Stop", errEnding)
 	b.remove(b.get("a"))
 	b.await("it is gone", func() bool { return b.get("a") == nil })
 	second := b.download("a")

@@ -75,11 +75,10 @@ func (r *TorrentDownloadReconciler) advance(ctx context.Context, td *v1alpha1.To
 	memory.Memory = decision.Memory
 	r.known.put(key, memory)
 
-	changed, err := r.do(ctx, td, id, decision, &in)
-	if err != nil {
+	if err := r.do(ctx, td, id, decision, &in); err != nil {
 		return ctrl.Result{}, errors.Join(err, r.reportFailure(ctx, td, decision, err))
 	}
-	if changed {
+	if in.ClaimRefused != nil || in.Ending != "" {
 		decision = lifecycle.Next(now, td, in, progress) // Nothing more is done; this is about what is told.
 	}
 	if decision.RemoveFinalizer {
@@ -108,35 +107,32 @@ func (r *TorrentDownloadReconciler) observe(ctx context.Context, id download.ID)
 	return &p, executorError("observing the download", err)
 }
 
-// do carries a decision out, up to what has to wait for its end. It returns
-// true if something could not be done for a reason that the status has to tell:
-// then in has it.
-func (r *TorrentDownloadReconciler) do(ctx context.Context, td *v1alpha1.TorrentDownload, id download.ID, d lifecycle.Decision, in *lifecycle.Inputs) (bool, error) {
+// do carries a decision out, up to what has to wait for its end. What could not
+// be done for a reason that the status has to tell goes into in.
+func (r *TorrentDownloadReconciler) do(ctx context.Context, td *v1alpha1.TorrentDownload, id download.ID, d lifecycle.Decision, in *lifecycle.Inputs) error {
 	if d.AddFinalizer {
 		if err := r.patchFinalizer(ctx, td, controllerutil.AddFinalizer); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if d.Claim != nil {
 		var err error
 		if in.ClaimRefused, err = r.arrangeClaim(ctx, td, d.Claim); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if d.Run != nil {
 		if err := r.Executor.Ensure(ctx, id, *d.Run); err != nil {
-			return false, executorError("starting the download", err)
+			return executorError("starting the download", err)
 		}
 	}
 	if d.Stop != nil {
-		err := r.Executor.Stop(ctx, id, d.Stop.Request, d.Stop.Data)
-		if errors.Is(err, download.ErrEnding) {
-			in.Ending = lifecycle.Redact(err.Error())
-		} else if err != nil {
-			return false, executorError("stopping the download", err)
+		var err error
+		if in.Ending, err = r.stop(ctx, id, d.Stop.Request, d.Stop.Data); err != nil {
+			return executorError("stopping the download", err)
 		}
 	}
-	return in.ClaimRefused != nil || in.Ending != "", nil
+	return nil
 }
 
 // patchFinalizer changes the finalizers of td, unless it was changed meanwhile.
@@ -160,14 +156,22 @@ func (r *TorrentDownloadReconciler) leave(ctx context.Context, key types.Namespa
 	if old.id == (download.ID{}) || old.id.UID == string(uid) {
 		return "", nil
 	}
-	err = r.Executor.Stop(ctx, old.id, download.Request{}, download.Keep)
-	if errors.Is(err, download.ErrEnding) {
-		return lifecycle.Redact(err.Error()), nil
-	} else if err != nil {
+	if ending, err = r.stop(ctx, old.id, download.Request{}, download.Keep); err != nil {
 		return "", executorError("stopping the download of a deleted object", err)
 	}
-	r.known.forget(key)
-	return "", nil
+	if ending == "" {
+		r.known.forget(key)
+	}
+	return ending, nil
+}
+
+// stop stops a download, and returns what of it has not ended yet.
+func (r *TorrentDownloadReconciler) stop(ctx context.Context, id download.ID, q download.Request, data download.Disposal) (ending string, err error) {
+	err = r.Executor.Stop(ctx, id, q, data)
+	if errors.Is(err, download.ErrEnding) {
+		ending, err = lifecycle.Redact(err.Error()), nil
+	}
+	return ending, err
 }
 
 // executorError says what was being done, without what must not be logged.

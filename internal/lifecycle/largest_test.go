@@ -29,6 +29,10 @@ func TestTheLargestStatusStaysWithin4KiB(t *testing.T) {
 		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = math.MaxInt64, math.MaxInt64
 		p.Pieces = download.Pieces{Length: 1 << 30, Total: 8192, Verified: 4000, InProgress: 999, Have: make([]byte, 1024)}
 		p.Pieces.Have[5] = 1
+		p.Worker = download.Worker{
+			Owner: strings.Repeat("j", 63), Pod: strings.Repeat("p", 63), Restarts: math.MaxInt, // Names of Jobs and their Pods end there.
+			LastFailure: &download.WorkerFailure{Reason: strings.Repeat("R", 64), Message: strings.Repeat(message, 1000), ExitCode: math.MaxInt, At: start},
+		}
 		p.Err = &download.Failure{Reason: "MetainfoUnavailable", Message: strings.Repeat(message, 1000)}
 		w.sees(p).decide()
 		w.td.Status.Progress.LastUpdateTime = &metav1.Time{Time: start}

@@ -46,7 +46,8 @@ func RivalOf(td *v1alpha1.TorrentDownload) Rival {
 // older right. What counts is where the files go, so torrents with different
 // names may share a folder.
 func pathConflict(s *situation) (ruling, bool) {
-	if s.td.Status.Name == "" || s.wasComplete() {
+	writes := s.p != nil && onVolume(s.p.State) // It had the place for itself when it began.
+	if s.td.Status.Name == "" || s.wasComplete() || writes {
 		return ruling{}, false
 	}
 	for i := range s.in.Rivals {

@@ -99,6 +99,14 @@ func TestPlacesThatMeet(t *testing.T) {
 	}
 }
 
+func TestDownloadThatWritesYieldsToNobody(t *testing.T) {
+	w := fresh(t).downloading()
+	w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", Content: "imagenet", Started: true}}
+	if d := w.decide(); doing(d) != "run" {
+		t.Errorf("it does %q", doing(d))
+	}
+}
+
 func TestCompleteDownloadYieldsToNobody(t *testing.T) {
 	w := fresh(t).completed()
 	w.in.Rivals = []Rival{{Name: "r", Path: "imagenet", Content: "imagenet", Started: true}}

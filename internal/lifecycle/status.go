@@ -41,14 +41,17 @@ func (s *situation) status(r ruling, q *download.Request) v1alpha1.TorrentDownlo
 }
 
 // maxStatus bounds a status in bytes of JSON, with room left for the time of
-// its numbers. shortMessage is all that is left of messages then.
+// its numbers. shortMessage is what is left of messages then, and leastMessage
+// if that is not enough.
 const (
 	maxStatus    = 4096 - 64
 	shortMessage = 120
+	leastMessage = 40
 )
 
 // fit makes a status that is too large smaller: first a finer map of pieces
-// than a person can see goes, then the ends of messages, then the map.
+// than a person can see goes, then the ends of messages, then the map, then
+// most of all messages.
 func (s *situation) fit(st *v1alpha1.TorrentDownloadStatus) {
 	for _, shrink := range []func(){
 		func() {
@@ -56,26 +59,27 @@ func (s *situation) fit(st *v1alpha1.TorrentDownloadStatus) {
 				c.Map, c.Encoding = bucketMap(s.p.Pieces.Have, int(c.Total)), v1alpha1.PieceMapBuckets
 			}
 		},
-		func() {
-			for i := range st.Conditions {
-				st.Conditions[i].Message = shorten(st.Conditions[i].Message, shortMessage)
-			}
-		},
-		func() {
-			if f := st.Worker.LastFailure; f != nil {
-				f.Message = shorten(f.Message, shortMessage)
-			}
-		},
+		func() { shortenMessages(st, shortMessage) },
 		func() {
 			if st.Pieces != nil {
 				st.Pieces.Map, st.Pieces.Encoding = "", ""
 			}
 		},
+		func() { shortenMessages(st, leastMessage) },
 	} {
 		if b, err := json.Marshal(st); err != nil || len(b) <= maxStatus {
 			return
 		}
 		shrink()
+	}
+}
+
+func shortenMessages(st *v1alpha1.TorrentDownloadStatus, n int) {
+	for i := range st.Conditions {
+		st.Conditions[i].Message = shorten(st.Conditions[i].Message, n)
+	}
+	if f := st.Worker.LastFailure; f != nil {
+		f.Message = shorten(f.Message, n)
 	}
 }
 

@@ -91,7 +91,8 @@ func (w *world) claim(name string) {
 	if err := os.MkdirAll(w.folder(name), 0o755); err != nil {
 		w.Fatal(err)
 	}
-	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	// As much as can be said: what the disk of this machine has is the limit.
+	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("4Ei")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	pv := &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: w.ns + "-" + name},
