@@ -1,17 +1,12 @@
 package disk
 
 import (
-	"bytes"
 	"math"
-	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
-)
 
-// cgroupLimit is where a container finds its memory limit (cgroup v2,
-// memory.max), page cache included.
-const cgroupLimit = "/sys/fs/cgroup/memory.max"
+	"github.com/torrent-operator/torrent-operator/internal/cgroup"
+)
 
 // memoryLimit returns how many bytes of memory this process may use at most:
 // those of its container, or of the machine.
@@ -21,10 +16,8 @@ func memoryLimit() int64 {
 		return 0
 	}
 	limit := int64(info.Totalram) * int64(info.Unit)
-	if b, err := os.ReadFile(cgroupLimit); err == nil {
-		if n, err := strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64); err == nil { // "max" is none.
-			limit = min(limit, n)
-		}
+	if n := cgroup.MemoryLimit(); n > 0 {
+		limit = min(limit, n)
 	}
 	return limit
 }
