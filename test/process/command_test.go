@@ -75,9 +75,15 @@ type snapshot struct {
 // however it ends.
 func start(t *testing.T, args ...string) *run {
 	t.Helper()
+	return launch(t, append([]string{command}, args...)...)
+}
+
+// launch is start for any program that turns into torrent-operator.
+func launch(t *testing.T, args ...string) *run {
+	t.Helper()
 	r := &run{log: filepath.Join(t.TempDir(), "stderr"), seen: make(chan struct{}, 1)}
 	var err error
-	r.Process, err = cluster.Command{Args: append([]string{command}, args...), Log: r.log, Stdout: r}.Start()
+	r.Process, err = cluster.Command{Args: args, Log: r.log, Stdout: r}.Start()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
+)
+
+// What gives credentials to whoever asks from a node is denied; what else may
+// be reached is for NetworkPolicies to say.
+func TestAWorkerReachesNoMetadataService(t *testing.T) {
+	deny, err := prefixes("--deny-cidrs", workerDenies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := &transport.Guard{Deny: deny}
+	for _, a := range []string{"169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "127.0.0.1", "::1", "0.0.0.0", "fe80::1"} {
+		if guard.Check(netip.MustParseAddr(a)) == nil {
+			t.Errorf("%s can be reached", a)
+		}
+	}
+	for _, a := range []string{"10.0.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "192.0.2.1"} {
+		if err := guard.Check(netip.MustParseAddr(a)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAWorkerIsAsSmallAsItsContainer(t *testing.T) {
+	const mib = 1 << 20
+	for limit, want := range map[int64][2]int64{ // Assembly and heap.
+		0: {64 * mib, 0}, 1 * mib: {1 * mib, mib / 4}, 64 * mib: {16 * mib, 32 * mib}, 128 * mib: {32 * mib, 64 * mib},
+		256 * mib: {64 * mib, 128 * mib}, 1024 * mib: {64 * mib, 704 * mib},
+	} {
+		if assembly, heap := workerMemory(limit); assembly != want[0] || heap != want[1] {
+			t.Errorf("%d MiB: %d for assembly and %d for the heap, want %v", limit/mib, assembly, heap, want)
+		}
+	}
+}
+
+func TestFlagsOfTheWorkerThatMakeNoSense(t *testing.T) {
+	for _, flag := range []string{"--log-level=loud", "--log-format=xml"} {
+		cmd := workerCommand()
+		cmd.SetArgs([]string{flag})
+		cmd.SetErr(io.Discard)
+		cmd.SilenceUsage = true
+		name, _, _ := strings.Cut(flag, "=")
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.HasPrefix(err.Error(), name+":") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
