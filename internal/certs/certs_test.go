@@ -252,7 +252,9 @@ func TestAKeeperRunsByItself(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			k.Start(ctx)
+			if err := k.Start(ctx); err != nil {
+				t.Error(err)
+			}
 		}()
 		<-k.Ready()
 		time.Sleep(3 * day)
@@ -276,7 +278,9 @@ func TestAnAPIServerThatIsAwayIsTriedAgain(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			k.Start(ctx)
+			if err := k.Start(ctx); err != nil {
+				t.Error(err)
+			}
 		}()
 		time.Sleep(time.Hour)
 		if _, err := k.Certificate(nil); err == nil || k.Bundle() != nil {
@@ -313,7 +317,7 @@ func TestACertificateIsLoadedWhileServing(t *testing.T) {
 				return
 			}
 			go func(c net.Conn) {
-				c.(*tls.Conn).Handshake()
+				c.(*tls.Conn).Handshake() //nolint:errcheck // The client will see.
 				c.Close()
 			}(c)
 		}

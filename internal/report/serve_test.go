@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -436,7 +437,7 @@ func TestACallerHasOnePushAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		feed.Write(good[:len(good)/2])
+		feed.Write(good[:len(good)/2]) //nolint:errcheck // The server will see.
 		close(entered)
 	}()
 	<-entered
@@ -446,7 +447,7 @@ func TestACallerHasOnePushAtATime(t *testing.T) {
 	if code, _ := o.send(c, "POST", Path, "Bearer other-token", bytes.NewReader(good)); code != 200 {
 		t.Errorf("another's push is answered %d", code)
 	}
-	feed.Write(good[len(good)/2:])
+	feed.Write(good[len(good)/2:]) //nolint:errcheck // The server will see.
 	feed.Close()
 	<-leave
 }
@@ -483,7 +484,7 @@ func TestALyingOperatorIsNotBelieved(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Serve(l)
+		server.Serve(l) //nolint:errcheck // It is closed below.
 	}()
 	defer func() {
 		server.Close()
@@ -493,7 +494,7 @@ func TestALyingOperatorIsNotBelieved(t *testing.T) {
 	o.client.Endpoint, o.names = net.JoinHostPort(host, o.port), []netip.Addr{netip.MustParseAddr("127.0.7.1")}
 	for what, lie := range map[string]func(http.ResponseWriter, *http.Request){
 		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, Path, http.StatusTemporaryRedirect) },
-		"garbage":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"garbage":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
 		"no end": func(w http.ResponseWriter, _ *http.Request) {
 			for b := bytes.Repeat([]byte(" "), 1<<20); ; {
 				if _, err := w.Write(b); err != nil {
@@ -502,7 +503,7 @@ func TestALyingOperatorIsNotBelieved(t *testing.T) {
 			}
 		},
 		"long headers": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxHeaders)) },
-		"no source":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Revision":"8","Request":{}}`) },
+		"no source":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Revision":"8","Request":{}}`) },
 		"a hang-up":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		answer.Store(&lie)

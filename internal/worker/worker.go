@@ -97,7 +97,7 @@ func (w *worker) carry(ctx context.Context) (int, error) {
 	defer push.Stop()
 	for {
 		w.observe(ctx)
-		if code, err, over := w.over(); over {
+		if over, code, err := w.over(); over {
 			w.stop(ctx)
 			return code, err
 		}
@@ -151,17 +151,17 @@ func (w *worker) observe(ctx context.Context) {
 
 // over says whether the order is carried out or has failed, and what to exit
 // with then.
-func (w *worker) over() (code int, err error, over bool) { //nolint:revive,staticcheck // The error belongs to the code.
+func (w *worker) over() (over bool, code int, err error) {
 	p := w.progress
 	switch {
 	case p.State == download.StateFailed:
-		return report.ExitFailed, p.Err, true
+		return true, report.ExitFailed, p.Err
 	case w.Order.Task == report.Seed:
-		return 0, nil, false
+		return false, 0, nil
 	case w.request.ResolveOnly:
-		return report.ExitDone, nil, p.State == download.StateWaiting && p.Err == nil && p.InfoHash != ""
+		return p.State == download.StateWaiting && p.Err == nil && p.InfoHash != "", report.ExitDone, nil
 	}
-	return report.ExitDone, nil, p.State == download.StateComplete
+	return p.State == download.StateComplete, report.ExitDone, nil
 }
 
 // push begins one if it is due, and returns in what time to look again.
