@@ -86,10 +86,26 @@ func (s *suite) ensure(id download.ID, r download.Request) {
 	}
 }
 
+// stop stops a download, again and again while it is ending.
 func (s *suite) stop(id download.ID, r download.Request, d download.Disposal) {
 	s.Helper()
-	if err := s.Executor.Stop(s.Context(), id, r, d); err != nil {
-		s.Fatalf("Stop %s: %v", id.Name, err)
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(patience)
+	for {
+		err := s.Executor.Stop(s.Context(), id, r, d)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, download.ErrEnding) {
+			s.Fatalf("Stop %s: %v", id.Name, err)
+		}
+		select {
+		case <-s.Executor.Changes():
+		case <-look.C:
+		case <-late:
+			s.Fatalf("%s has not ended after %v: %v", id.Name, patience, err)
+		}
 	}
 }
 
@@ -416,7 +432,7 @@ func concurrent(_ *testing.T, s *suite) {
 					s.Errorf("Observe %s: %v", name, err)
 				}
 				if round%4 == worker%4 {
-					if err := s.Executor.Stop(s.Context(), id(name), r, download.Keep); err != nil {
+					if err := s.Executor.Stop(s.Context(), id(name), r, download.Keep); err != nil && !errors.Is(err, download.ErrEnding) {
 						s.Errorf("Stop %s: %v", name, err)
 					}
 				}

@@ -1,0 +1,216 @@
+package podexec
+
+import (
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/report"
+)
+
+// keep looks after the Job that runs: it goes on if it fits what is wanted, and
+// is told what has changed.
+func (s *situation) keep(v *verdict) {
+	j, g := s.job(), s.o.order
+	found := ""
+	pod := s.podOf(j)
+	if pod != nil && s.m.heard.pod == pod.UID {
+		found = s.m.last.InfoHash
+	}
+	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) {
+		s.m.dropped = attemptOf(j)
+		v.deleteJobs = []*batchv1.Job{j}
+		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "Another request came; Job %s ends first", j.Name))
+		return
+	}
+	s.update(v, g)
+	s.expose(v)
+	if pod != nil && s.m.heard.pod == pod.UID && !s.overdue(pod) {
+		v.show = s.told()
+		v.again = silence
+		return
+	}
+	v.show, v.again = s.waiting(s.trouble(j, pod)), recheck
+}
+
+// update has the Secret say what has changed for a Pod that goes on. What it
+// was given of earlier runs stays, because it counts from there.
+func (s *situation) update(v *verdict, g *order) {
+	next := order{task: g.task, attempt: g.attempt, request: s.request(g.task)}
+	next.request.BytesUploaded, next.request.CompletedAt, next.request.InfoHash = g.request.BytesUploaded, g.request.CompletedAt, g.request.InfoHash
+	if !same(&next.request, &g.request) || s.o.ca != string(s.ca) {
+		v.write = &next
+	}
+}
+
+// request is what a worker with a task is asked for.
+func (s *situation) request(task report.Task) download.Request {
+	r := *s.m.want
+	if r.VerifyToken == s.m.checked || task == report.Seed {
+		r.VerifyToken = ""
+	}
+	return r
+}
+
+// fresh is the request for a Pod that is begun now: it goes on from what the
+// ones before have done.
+func (s *situation) fresh(task report.Task) download.Request {
+	r := s.request(task)
+	last := &s.m.last
+	r.BytesUploaded = max(r.BytesUploaded, last.BytesUploaded)
+	if g := s.o.order; g != nil {
+		r.BytesUploaded = max(r.BytesUploaded, g.request.BytesUploaded)
+	}
+	if r.CompletedAt.IsZero() && task == report.Seed {
+		r.CompletedAt = last.CompletedAt
+	}
+	return r
+}
+
+// rest leaves a download alone that has come to what is wanted. Its last Job
+// stays for a while, for its log.
+func (s *situation) rest(v *verdict) {
+	v.deleteSeeder = s.o.seeder != nil
+	v.deleteService = s.o.service != nil
+	v.show = s.at(download.StateComplete, nil)
+	if s.m.want.ResolveOnly {
+		v.show.State = download.StateWaiting
+	}
+}
+
+// fetch begins the next attempt, unless something speaks against it.
+func (s *situation) fetch(v *verdict) {
+	v.deleteSeeder = s.o.seeder != nil
+	if s.held() {
+		v.show = s.failed(s.m.ended.failure, s.m.ended.at)
+		return
+	}
+	if s.blocked(v) {
+		return
+	}
+	attempt := max(s.m.begun, s.m.ended.attempt) + 1
+	if g := s.o.order; g != nil && g.task == report.Seed {
+		attempt = max(attempt, g.attempt+1)
+	} else if g != nil {
+		attempt = max(attempt, g.attempt) // One whose Job could not be made.
+	}
+	s.start(v, &order{task: report.Download, attempt: attempt, request: s.fresh(report.Download)})
+	v.begin = v.write != nil
+	for _, j := range s.o.jobs {
+		if v.begin && attemptOf(j) <= attempt-keptJobs {
+			v.deleteJobs = append(v.deleteJobs, j)
+		}
+	}
+}
+
+// seed looks after the seeder of a complete download, or makes it.
+func (s *situation) seed(v *verdict) {
+	g, set := s.o.order, s.o.seeder
+	mine := g != nil && g.task == report.Seed && set != nil
+	switch {
+	case mine && fits(&g.request, s.m.want, s.m.last.InfoHash):
+		s.update(v, g)
+		s.expose(v)
+		pod := s.seederPod()
+		if pod != nil && s.m.heard.pod == pod.UID && !s.overdue(pod) {
+			v.show = s.serving(s.told())
+			v.again = silence
+			return
+		}
+		if pod != nil && s.m.heard.pod != pod.UID && v.write == nil && s.m.last.BytesUploaded > g.request.BytesUploaded {
+			next := *g // A new Pod, which has not told anything yet, counts from here.
+			next.request.BytesUploaded = s.m.last.BytesUploaded
+			v.write = &next
+		}
+		why := s.trouble(set, pod)
+		if why == nil && (pod == nil || pod.Status.Phase != corev1.PodRunning) {
+			why = opening()
+		}
+		v.show, v.again = s.settling(why), recheck
+	case set != nil:
+		v.deleteSeeder = true
+		v.show = s.settling(download.Fail(download.ReasonWorkerEnding, "Another request came; StatefulSet %s ends first", set.Name))
+	case s.blocked(v):
+		if v.show.State == download.StateWaiting {
+			v.show = s.settling(v.show.Err)
+		}
+	default:
+		attempt := s.m.ended.attempt
+		if g != nil {
+			attempt = max(attempt, g.attempt)
+		}
+		s.start(v, &order{task: report.Seed, attempt: attempt, request: s.fresh(report.Seed)})
+		v.seed = v.write != nil
+		if v.seed {
+			v.show = s.settling(opening())
+		}
+	}
+}
+
+// blocked says that nothing may be begun now, and shows why.
+func (s *situation) blocked(v *verdict) bool {
+	if f := s.m.refused; f != nil {
+		v.show = s.failed(f, s.m.refusedAt)
+		return true
+	}
+	if p := s.running(); p != nil {
+		v.show, v.again = s.waiting(s.ending(p)), recheck
+		return true
+	}
+	if set := s.o.seeder; set != nil {
+		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "StatefulSet %s ends first", set.Name))
+	}
+	return s.o.seeder != nil
+}
+
+// start has an order written for a Pod that is made next.
+func (s *situation) start(v *verdict, o *order) {
+	if _, err := o.secret(s.id, s.endpoint, s.ca); err != nil {
+		f, _ := err.(*download.Failure) //nolint:errorlint // It is made there, and not wrapped.
+		v.show = s.failed(f, s.now)
+		return
+	}
+	v.write = o
+	s.expose(v)
+	v.show = s.waiting(nil)
+}
+
+// expose makes the Service for peers from outside, if there is to be one.
+func (s *situation) expose(v *verdict) {
+	kind := s.m.want.Inbound.Service
+	switch {
+	case s.o.service == nil:
+		v.service = kind
+	case string(s.o.service.Spec.Type) != kind:
+		v.deleteService = true
+		v.service = kind
+	}
+}
+
+// unasked is what is known of a download that nobody has asked for since this
+// process began: how it ended, or nothing. What still runs is asked for soon,
+// and what was reported of it stays until then.
+func (s *situation) unasked() *download.Progress {
+	if s.m.ended.attempt == 0 || s.job() != nil || s.o.seeder != nil {
+		return nil
+	}
+	if f := s.m.ended.failure; f != nil {
+		return s.dressed(s.failed(f, s.m.ended.at))
+	}
+	p := s.m.last
+	idle(&p)
+	return s.dressed(&p)
+}
+
+// overdue says that a Pod was to be gone some time ago.
+func overdue(now time.Time, p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && now.After(p.DeletionTimestamp.Add(patience))
+}
+
+// overdue says that a Pod was to be gone some time ago, or that its node does
+// not answer.
+func (s *situation) overdue(p *corev1.Pod) bool {
+	return s.o.silentNodes[p.Spec.NodeName] && p.Spec.NodeName != "" || overdue(s.now, p)
+}
