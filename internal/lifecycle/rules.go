@@ -164,7 +164,12 @@ func complete(s *situation) (ruling, bool) {
 	if s.p.State != download.StateComplete && s.p.State != download.StateSeeding {
 		return ruling{}, false
 	}
-	return ruling{standing: standsComplete, act: run, recheck: recheckRunning}, true
+	r := ruling{standing: standsComplete, act: run, recheck: recheckRunning}
+	if s.p.Err != nil { // It has trouble with its seeding.
+		f := s.failure(v1alpha1.ReasonPending)
+		r.reason, r.message = f.Reason, f.Message
+	}
+	return r, true
 }
 
 // working is the last rule: whatever the executor does, it is at work.

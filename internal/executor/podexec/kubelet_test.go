@@ -162,7 +162,7 @@ func (k *kubelet) syncPod(ctx context.Context, p *corev1.Pod, owners map[types.U
 	switch {
 	case ref != nil && !owners[ref.UID] && p.DeletionTimestamp == nil:
 		return k.Delete(ctx, p)
-	case r == nil && p.DeletionTimestamp == nil && !over:
+	case r == nil && ref != nil && p.DeletionTimestamp == nil && !over:
 		return k.start(ctx, p)
 	case r != nil && p.DeletionTimestamp != nil:
 		r.stop()

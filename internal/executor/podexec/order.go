@@ -78,6 +78,9 @@ func fits(given, want *download.Request, found string) bool {
 	if a.InfoHash == "" && (found == "" || strings.EqualFold(b.InfoHash, found)) || b.InfoHash == "" {
 		a.InfoHash = b.InfoHash
 	}
+	if a.ResolveOnly && b.ResolveOnly {
+		a.Volume, b.Volume = download.Volume{}, download.Volume{}
+	}
 	return same(&a, &b)
 }
 

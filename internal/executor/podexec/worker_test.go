@@ -4,12 +4,6 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/executor/inproc"
 	"github.com/torrent-operator/torrent-operator/internal/report"
@@ -19,7 +13,7 @@ import (
 // wanted ends. What it has to say it says while alive.
 func work(wanted, alive context.Context, k *kubelet, from report.Caller, o report.Order) (int, report.Result) {
 	id, r, revision := o.ID, o.Request, o.Revision
-	w := inproc.New(inproc.Config{Engine: k.workers, Reader: mounted(k.volume, id.Namespace, r.Volume.ClaimName), NodeName: node, Roots: []string{k.root}})
+	w := inproc.New(inproc.Config{Engine: k.workers, Volumes: inproc.Mounted(k.volume)})
 	r.Volume.ClaimUID = ""
 	if o.Task == report.Erase {
 		if err := w.Stop(alive, id, r, download.Erase); err != nil {
@@ -84,19 +78,4 @@ func (k *kubelet) push(ctx context.Context, from report.Caller, p report.Push) r
 		return report.Reply{}
 	}
 	return reply
-}
-
-// mounted is a cluster in which a claim is a folder.
-func mounted(folder, namespace, claim string) client.Reader {
-	return fake.NewClientBuilder().WithObjects(
-		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv"}, Spec: corev1.PersistentVolumeSpec{
-			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: folder}},
-			ClaimRef:               &corev1.ObjectReference{Namespace: namespace, Name: claim, UID: types.UID("uid")},
-		}},
-		&corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claim, UID: "uid"},
-			Spec:       corev1.PersistentVolumeClaimSpec{VolumeName: "pv"},
-			Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
-		},
-	).Build()
 }
