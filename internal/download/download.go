@@ -330,14 +330,19 @@ const (
 	ReasonCorruptPeers        = "CorruptPeers"
 	ReasonInternalError       = "InternalError"
 
-	// The reasons of executors that run Pods. A Pod's own reasons, such as
-	// Unschedulable, ImagePullBackOff, OOMKilled or Evicted, stand beside them.
+	// The reasons of executors that run Pods. Kubernetes' own for a Pod that
+	// does not start, such as Unschedulable or ImagePullBackOff, stand beside
+	// them.
 	ReasonWorkerPending = "WorkerPending" // The Pod is being made, scheduled or started.
 	ReasonWorkerFailed  = "WorkerFailed"  // It ended before it was done.
 	ReasonWorkerEnding  = "WorkerEnding"  // An earlier one has not ended yet.
 	ReasonNodeLost      = "NodeLost"      // Its node does not answer, so it may still be writing.
 	ReasonQuotaExceeded = "QuotaExceeded" // The namespace has no room for it.
 	ReasonTooLarge      = "RequestTooLarge"
+	ReasonOOMKilled     = "OOMKilled" // The Pod needed more memory than its limit.
+	ReasonEvicted       = "Evicted"   // It had to leave its node, which had too little of something,
+	ReasonDrained       = "Drained"   // which is being cleared,
+	ReasonPreempted     = "Preempted" // or which it shared with one of a higher priority.
 )
 
 // An Executor runs downloads somewhere: in this process, or in Pods. All

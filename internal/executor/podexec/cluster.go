@@ -106,7 +106,7 @@ func (x *Executor) load(ctx context.Context, id download.ID, e *entry) error {
 		return fmt.Errorf("reading the Secret of a download: %w", err)
 	}
 	if err == nil && s.Labels[labelUID] != id.UID {
-		return fmt.Errorf("Secret %s/%s, which the download needs, is somebody else's; delete it", s.Namespace, s.Name)
+		return fmt.Errorf("the Secret %s/%s, which the download needs, is somebody else's; delete it", s.Namespace, s.Name)
 	}
 	e.loaded = true
 	if err != nil {
@@ -251,15 +251,20 @@ func (x *Executor) carryOut(ctx context.Context, id download.ID, e *entry, v *ve
 			return nil
 		}
 	}
-	err := x.make(ctx, id, e, v)
-	if f := refusal(err); f != nil {
-		e.mu.Lock()
-		e.memory.refused, e.memory.refusedAt = f, time.Now()
-		e.mu.Unlock()
-		x.queue.Add(id)
-		return nil
+	return x.refused(id, e, x.make(ctx, id, e, v))
+}
+
+// refused takes in what a person has to know of an error, and returns any other.
+func (x *Executor) refused(id download.ID, e *entry, err error) error {
+	f := refusal(err)
+	if f == nil {
+		return err
 	}
-	return err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.memory.refused, e.memory.refusedAt = f, time.Now()
+	x.queue.Add(id)
+	return nil
 }
 
 // make writes the Secret and what is to be made after it.
@@ -273,7 +278,8 @@ func (x *Executor) make(ctx context.Context, id download.ID, e *entry, v *verdic
 		e.mu.Lock()
 		port := e.order.request.Inbound.Port
 		e.mu.Unlock()
-		if err := x.cfg.Client.Create(ctx, service(id, port, v.service)); client.IgnoreAlreadyExists(err) != nil {
+		err := x.cfg.Client.Create(ctx, service(id, port, v.service))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("creating the Service of a download: %w", err)
 		}
 	}

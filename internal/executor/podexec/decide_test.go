@@ -142,7 +142,7 @@ func heardOf(owner string, state download.State, changes ...func(*download.Reque
 	return func(s *situation) {
 		r := result(state, nil, changes...)
 		s.m.last = r.Progress
-		s.m.heard = heard{pod: types.UID("pod-of-" + owner), revision: r.Revision, at: noon}
+		s.m.heard = heard{pod: types.UID("pod-of-" + owner), revision: r.Revision, state: state, at: noon}
 	}
 }
 
@@ -281,11 +281,13 @@ func TestASeederIsMadeOnceTheDownloadIsComplete(t *testing.T) {
 	check(t, []decision{
 		{"its worker says so and still runs", scene(want(seeding), given(report.Download, 1, seeding), job(1, runs), heardOf("job-1", download.StateComplete)), "", "Seeding WorkerPending", nil},
 		{"its Pod has ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete)), "write Seed 1, seed", "Seeding WorkerPending", nil},
-		{"another Pod has not ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete), job(2, runs), func(s *situation) { s.m.dropped = 2 }, given(report.Download, 1, seeding)), "", "Waiting WorkerEnding", nil},
+		{"another Pod has not ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete), job(2, runs), func(s *situation) { s.m.dropped = 2 }), "", "Waiting WorkerEnding", nil},
 		{"its Pod starts", scene(want(seeding), given(report.Seed, 1, seeding), set(pending)), "", "Seeding WorkerPending", nil},
 		{"it opens the data", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateChecking)), "", "Seeding WorkerPending", nil},
 		{"it seeds", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateSeeding)), "", "Seeding", nil},
 		{"it seeds, and the operator was restarted", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), func(s *situation) { s.m.asked = noon }), "", "Seeding", nil},
+		{"it seeds, and told that before the restarted operator looked", scene(want(seeding), given(report.Seed, 1, seeding), job(1, complete), set(runs), heardOf("set", download.StateSeeding, seeding)), "", "Seeding", nil},
+		{"it makes sure that all is durable", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateFinishing)), "", "Seeding WorkerPending", nil},
 		{"it has served enough", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateComplete, seeding)), "delete seeder", "Complete", nil},
 		{"it had served enough of what was wanted before", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateComplete)), "", "Seeding WorkerPending", nil},
 		{"no seeding is wanted any more", scene(given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateSeeding)), "delete seeder", "Complete", nil},

@@ -124,14 +124,14 @@ func (s *situation) blame(e *ended, p *corev1.Pod, reason, message string, code 
 	say := func(why, format string, args ...any) { e.failure = download.Fail(why, format, args...) }
 	node := p.Spec.NodeName
 	switch {
-	case reason == "OOMKilled":
+	case reason == download.ReasonOOMKilled:
 		say(reason, "Pod %s needed more memory than its limit allows and was killed; raise spec.worker.resources.limits.memory", p.Name)
-	case reason == "Evicted" || reason == "TerminationByKubelet":
-		say("Evicted", "Pod %s was evicted from node %s%s; the next one goes on with what is on the volume", p.Name, node, because(message))
+	case reason == download.ReasonEvicted || reason == "TerminationByKubelet":
+		say(download.ReasonEvicted, "Pod %s was evicted from node %s%s; the next one goes on with what is on the volume", p.Name, node, because(message))
 	case reason == "PreemptionByScheduler":
-		say("Preempted", "Pod %s made room on node %s for one of a higher priority; the next one goes on with what is on the volume, and spec.worker.priorityClassName raises its own", p.Name, node)
+		say(download.ReasonPreempted, "Pod %s made room on node %s for one of a higher priority; the next one goes on with what is on the volume, and spec.worker.priorityClassName raises its own", p.Name, node)
 	case reason == "EvictionByEvictionAPI":
-		say("Drained", "Pod %s was evicted from node %s, which is being drained or cleared; the next one goes on with what is on the volume", p.Name, node)
+		say(download.ReasonDrained, "Pod %s was evicted from node %s, which is being drained or cleared; the next one goes on with what is on the volume", p.Name, node)
 	case reason == "DeletionByTaintManager" || reason == "DeletionByPodGC" || reason == "NodeLost":
 		say(download.ReasonWorkerFailed, "Node %s did not answer any more, and Pod %s was taken away; the next one goes on with what is on the volume", node, p.Name)
 	case code == report.ExitOrder:

@@ -30,6 +30,11 @@ func (w *world) ensure(r download.Request) {
 func (w *world) await(what string, wanted func(download.Progress) bool) download.Progress {
 	w.Helper()
 	var p download.Progress
+	defer func() {
+		if w.Failed() {
+			w.Logf("it is %+v: %v", p, p.Err)
+		}
+	}()
 	w.awaitThat("the download is "+what, func() bool {
 		var err error
 		if p, err = w.operator().Observe(w.Context(), one); err != nil && !errors.Is(err, download.ErrUnknown) {

@@ -25,7 +25,7 @@ func (s *situation) told() *download.Progress {
 // download is as complete as before.
 func (s *situation) serving(p *download.Progress) *download.Progress {
 	switch p.State {
-	case download.StateResolving, download.StateWaiting, download.StateChecking:
+	case download.StateResolving, download.StateWaiting, download.StateChecking, download.StateFinishing:
 		p.State = download.StateSeeding
 		if p.Err == nil {
 			p.Err = opening()

@@ -67,6 +67,7 @@ func (m *memory) listening() time.Time {
 type heard struct {
 	pod      types.UID
 	revision string
+	state    download.State
 	at       time.Time
 }
 
@@ -157,7 +158,10 @@ func (s *situation) take(e ended) {
 	}
 	e.job = jobName(s.id, e.attempt)
 	s.m.ended = e
-	s.m.last = e.progress
+	// After a restart of the operator, a seeder may have told of itself before.
+	if p := s.running(); p == nil || p.UID != s.m.heard.pod {
+		s.m.last = e.progress
+	}
 	if f := e.failure; f != nil {
 		s.m.pods++
 		if s.m.failure == nil || !s.m.failure.At.Equal(e.at) {
@@ -176,13 +180,13 @@ func (s *situation) learnOfSeeder() {
 		return
 	}
 	if s.m.heard.pod == p.UID {
-		switch s.m.last.State {
+		switch s.m.heard.state {
 		case download.StateComplete:
 			if s.m.heard.revision == g.revision() {
 				served := g.request.Seeding
 				s.m.served = &served
 			}
-		case download.StateDownloading, download.StateStalled, download.StateFinishing:
+		case download.StateDownloading, download.StateStalled:
 			s.m.void = g.attempt
 			return
 		}

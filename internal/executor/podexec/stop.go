@@ -156,7 +156,7 @@ func (x *Executor) erase(ctx context.Context, id download.ID, e *entry, r downlo
 	case err != nil:
 		return fmt.Errorf("reading Job %s: %w", eraseName(id), err)
 	case job.Labels[labelUID] != id.UID:
-		return fmt.Errorf("Job %s/%s, which removes the data, is somebody else's; delete it", job.Namespace, job.Name)
+		return fmt.Errorf("the Job %s/%s, which removes the data, is somebody else's; delete it", job.Namespace, job.Name)
 	case job.DeletionTimestamp != nil:
 		return fmt.Errorf("%w: Job %s is being deleted", download.ErrEnding, job.Name)
 	}

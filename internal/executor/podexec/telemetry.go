@@ -44,7 +44,7 @@ func (x *Executor) Take(ctx context.Context, from report.Caller, p report.Push) 
 		e.order.task == report.Download && (attemptOf(pod) != m.begun || m.begun <= m.ended.attempt || m.begun <= m.dropped):
 		return report.Reply{}, report.ErrForbidden
 	}
-	m.heard = heard{pod: pod.UID, revision: p.Revision, at: time.Now()}
+	m.heard = heard{pod: pod.UID, revision: p.Revision, state: p.Progress.State, at: time.Now()}
 	m.last = p.Progress
 	x.queue.Add(p.ID)
 	reply := report.Reply{Revision: e.order.revision()}

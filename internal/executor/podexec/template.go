@@ -147,7 +147,7 @@ func (c *Config) pod(id download.ID, o *order) (corev1.PodTemplateSpec, error) {
 	s.Tolerations, s.Affinity, s.TopologySpreadConstraints = w.Tolerations, w.Affinity, w.TopologySpreadConstraints
 	s.PriorityClassName = w.PriorityClassName
 	for _, p := range w.ImagePullSecrets {
-		s.ImagePullSecrets = append(s.ImagePullSecrets, corev1.LocalObjectReference{Name: string(p.Name)})
+		s.ImagePullSecrets = append(s.ImagePullSecrets, corev1.LocalObjectReference{Name: p.Name})
 	}
 	return t, nil
 }

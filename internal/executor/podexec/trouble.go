@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
@@ -87,7 +88,7 @@ func (s *situation) claimless() *download.Failure {
 	case c == nil:
 		return download.Fail(download.ReasonClaimNotFound, "There is no PersistentVolumeClaim %s in namespace %s; create it, the download goes on by itself then", name, s.id.Namespace)
 	case c.Status.Phase == corev1.ClaimLost:
-		return download.Fail(download.ReasonVolumeError, "PersistentVolumeClaim %s has lost its volume %s; create the claim again", name, c.Spec.VolumeName)
+		return download.Fail(v1alpha1.ReasonClaimLost, "PersistentVolumeClaim %s has lost its volume %s; create the claim again", name, c.Spec.VolumeName)
 	case c.Status.Phase == corev1.ClaimPending && since(s.now, c.CreationTimestamp.Time) > patience:
 		hint := s.o.hints[c.UID]
 		return download.Fail(download.ReasonClaimPending, "PersistentVolumeClaim %s is not bound to a volume yet; check its storage class and that it has room%s", name, because(hint))

@@ -46,7 +46,7 @@ func TestAPodThatDoesNotStartSaysWhy(t *testing.T) {
 		{"another Pod has the claim", scene(down(unschedulable("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"))), "", "Waiting Unschedulable", []string{"another Pod has the claim"}},
 		{"the claim is gone", scene(down(unschedulable("not found")), func(s *situation) { s.o.claim = nil }), "", "Waiting ClaimNotFound", []string{"datasets", "create it"}},
 		{"the claim is pending", scene(down(unschedulable("unbound")), claim(corev1.ClaimPending), hint("", "no storage class")), "", "Waiting ClaimPending", []string{"no storage class"}},
-		{"the claim has lost its volume", scene(down(unschedulable("lost")), claim(corev1.ClaimLost)), "", "Waiting VolumeError", []string{"pv-7", "create the claim again"}},
+		{"the claim has lost its volume", scene(down(unschedulable("lost")), claim(corev1.ClaimLost)), "", "Waiting ClaimLost", []string{"pv-7", "create the claim again"}},
 		{"it runs and has not told yet", scene(down(runs), func(s *situation) { s.m.asked = noon }), "", "Waiting", nil},
 		{"it runs and never tells", scene(down(runs)), "", "Waiting WorkerPending", []string{"NetworkPolicy", "operator:8444"}},
 	})

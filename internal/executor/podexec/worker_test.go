@@ -21,7 +21,7 @@ func work(wanted, alive context.Context, k *kubelet, from report.Caller, o repor
 		}
 		return report.ExitDone, report.Result{Revision: revision, Progress: download.Progress{State: download.StateComplete}}
 	}
-	defer w.Close(context.WithoutCancel(alive)) //nolint:errcheck // It has nothing to lose.
+	defer w.Close(context.WithoutCancel(alive))
 	last := report.Result{Revision: revision, Progress: download.Progress{State: download.StateResolving}}
 	for look := time.NewTicker(20 * time.Millisecond); ; {
 		if o.Task == report.Download {
