@@ -16,10 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/image"
@@ -61,6 +63,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard()) // watches tell of each end that they are asked for
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	_ = stop // for as long as this process
 	os.Exit(func() int {
