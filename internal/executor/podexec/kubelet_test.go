@@ -218,10 +218,10 @@ func (k *kubelet) start(ctx context.Context, p *corev1.Pod) error {
 		defer close(r.done)
 		defer kill()
 		from := report.Caller{Namespace: p.Namespace, Pod: p.Name, UID: string(p.UID)}
-		exit, result := work(wanted, alive, k, from, o)
+		exit, result := work(wanted, k, from, o)
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		r.exit, r.result = exit, report.EncodeResult(result)
+		r.exit, r.result = exit, result
 		if r.killed != "" {
 			r.exit = 137
 		}

@@ -2,80 +2,55 @@ package podexec_test
 
 import (
 	"context"
-	"time"
+	"log/slog"
+	"os"
+	"path/filepath"
 
-	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/executor/inproc"
 	"github.com/torrent-operator/torrent-operator/internal/report"
+	"github.com/torrent-operator/torrent-operator/internal/worker"
 )
 
-// work does what a worker is there for, until
-// wanted ends. What it has to say it says while alive.
-func work(wanted, alive context.Context, k *kubelet, from report.Caller, o report.Order) (int, report.Result) {
-	id, r, revision := o.ID, o.Request, o.Revision
-	w := inproc.New(inproc.Config{Engine: k.workers, Volumes: inproc.Mounted(k.volume)})
-	r.Volume.ClaimUID = ""
-	if o.Task == report.Erase {
-		if err := w.Stop(alive, id, r, download.Erase); err != nil {
-			return report.ExitFailed, report.Result{Revision: revision, Progress: download.Progress{State: download.StateFailed, Err: download.Fail("InternalError", "%v", err)}}
-		}
-		return report.ExitDone, report.Result{Revision: revision, Progress: download.Progress{State: download.StateComplete}}
+// work is what the worker command does, in this process: it returns the exit
+// code and the termination message.
+func work(ctx context.Context, k *kubelet, from report.Caller, o report.Order) (int, []byte) {
+	file := filepath.Join(k.root, from.UID)
+	x := inproc.New(inproc.Config{Engine: k.workers, Volumes: inproc.Mounted(k.volume), NodeName: node})
+	defer x.Close(context.WithoutCancel(ctx))
+	code, err := worker.Run(ctx, worker.Config{
+		Order: o, Executor: x, Reporter: reporter{k, from}, Result: worker.ResultFile(file),
+		Logger: slog.New(slog.DiscardHandler), StopTimeout: patience,
+	})
+	if err != nil && code == report.ExitDone {
+		k.Errorf("a worker is done, and says %v", err)
 	}
-	defer w.Close(context.WithoutCancel(alive))
-	last := report.Result{Revision: revision, Progress: download.Progress{State: download.StateResolving}}
-	for look := time.NewTicker(20 * time.Millisecond); ; {
-		if o.Task == report.Download {
-			r.Seeding = download.Seeding{}
-		}
-		if w.Ensure(alive, id, r) != nil {
-			return report.ExitFailed, last
-		}
-		select {
-		case <-alive.Done():
-			return 137, last
-		case <-wanted.Done():
-			return report.ExitStopped, last
-		case <-w.Changes():
-		case <-look.C:
-		}
-		p, err := w.Observe(alive, id)
-		if err != nil {
-			continue
-		}
-		last = report.Result{Revision: revision, Progress: p}
-		if next := k.push(alive, from, report.Push{ID: id, Revision: revision, Progress: p}); next.Request != nil {
-			r, revision = *next.Request, next.Revision
-			r.Volume.ClaimUID = ""
-			continue
-		}
-		switch {
-		case p.State == download.StateFailed:
-			return report.ExitFailed, last
-		case o.Task == report.Download && p.State == download.StateComplete,
-			r.ResolveOnly && p.State == download.StateWaiting && p.InfoHash != "":
-			return report.ExitDone, last
-		}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		k.Errorf("a worker left nothing behind: %v", err)
 	}
+	return code, b
 }
 
-// push tells the operator, as far as it can be reached.
-func (k *kubelet) push(ctx context.Context, from report.Caller, p report.Push) report.Reply {
-	k.mu.Lock()
-	mute := k.mute
-	k.mu.Unlock()
+// reporter is the way of a Pod to the operator.
+type reporter struct {
+	k    *kubelet
+	from report.Caller
+}
+
+// Push tells the operator, as far as it can be reached.
+func (r reporter) Push(ctx context.Context, p report.Push) (report.Reply, error) {
+	r.k.mu.Lock()
+	mute := r.k.mute
+	r.k.mu.Unlock()
 	if mute {
-		return report.Reply{}
+		return report.Reply{}, report.ErrNotLeading
 	}
 	b, err := report.EncodePush(p)
 	if err != nil {
-		k.Errorf("a push can't be told: %v", err)
+		return report.Reply{}, err
 	}
 	if p, err = report.DecodePush(b); err != nil {
-		k.Errorf("a push can't be read: %v", err)
+		return report.Reply{}, err
 	}
-	reply, err := k.operator().Take(ctx, from, p)
-	if err != nil {
-		return report.Reply{}
-	}
-	return reply
+	return r.k.operator().Take(ctx, r.from, p)
 }
