@@ -18,7 +18,11 @@ import (
 func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/nonexistent")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("POD_NAMESPACE", "here")
+	t.Setenv("POD_NAME", "me")
 	for _, flag := range []string{
+		"--executor=both", "--namespace=", "--worker-defaults=/nonexistent", "--worker-defaults=manager_test.go",
+		"--report-endpoint=here", "--worker-peer-port=80", "--worker-peer-port=65536",
 		"--status-write-qps=0", "--status-write-qps=-1", "--status-write-qps=NaN",
 		"--progress-min-interval=0s", "--progress-min-interval=-5s",
 		"--max-concurrent-reconciles=0", "--max-concurrent-reconciles=-3",
@@ -28,11 +32,15 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 		"--log-level=loud", "--log-format=xml", "--kubeconfig=/nonexistent",
 	} {
 		cmd := managerCommand()
-		cmd.SetArgs([]string{flag})
+		name, _, _ := strings.Cut(flag, "=")
+		executor := "--executor=" + executorPods
+		if strings.HasPrefix(cmd.Flag(name[2:]).Usage, executorInProcess+":") {
+			executor = "--executor=" + executorInProcess
+		}
+		cmd.SetArgs([]string{executor, flag})
 		cmd.SetErr(io.Discard)
 		cmd.SilenceUsage = true
 		err := cmd.ExecuteContext(t.Context())
-		name, _, _ := strings.Cut(flag, "=")
 		if err == nil || !strings.HasPrefix(err.Error(), name+":") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", flag, err)
 		}

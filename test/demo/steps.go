@@ -55,7 +55,7 @@ func (d *demo) startControlPlane(ctx context.Context) error {
 	// As on any cluster; but there is no node to run a Pod, so the operator
 	// runs as a process of this machine, with its own service account.
 	for _, args := range [][]string{
-		{"apply", "-k", "config/default"},
+		{"apply", "-k", "config/in-process"},
 		{"scale", "deployment", operator, "--namespace=" + namespace, "--replicas=0"},
 		{"wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"},
 	} {
@@ -185,7 +185,7 @@ func (d *demo) startOperator(ctx context.Context) error {
 	if err := d.cp.WriteKubeconfig(kubeconfig, token); err != nil {
 		return err
 	}
-	if err := d.launch("operator", nil, d.binary, "manager",
+	if err := d.launch("operator", nil, d.binary, "manager", "--executor=in-process",
 		"--kubeconfig="+kubeconfig,
 		"--node-name="+node,
 		"--local-volume-root="+d.volumes(),

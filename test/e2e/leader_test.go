@@ -16,7 +16,7 @@ func (o *operator) leads() bool {
 // one works at a time, and kills that one with -9.
 func TestAnotherReplicaGoesOnWhereTheLeaderWasKilled(t *testing.T) {
 	w := newWorld(t)
-	flags := []string{"--leader-elect", "--leader-election-namespace=" + system}
+	flags := []string{"--leader-elect", "--namespace=" + system}
 	first := startOperator(t, w.volumes, flags...)
 	first.await("it leads", first.leads)
 	second := startOperator(t, w.volumes, flags...)

@@ -67,7 +67,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// prepare builds the binary and installs all of config/default. There is no
+// prepare builds the binary and installs all of config/in-process. There is no
 // node to run a Pod, so the tests start the operator themselves.
 func prepare(ctx context.Context, dir string) error {
 	program = filepath.Join(dir, "torrent-operator")
@@ -75,7 +75,7 @@ func prepare(ctx context.Context, dir string) error {
 		return fmt.Errorf("go build: %w: %s", err, out)
 	}
 	for _, args := range [][]string{
-		{"apply", "-k", "../../config/default"},
+		{"apply", "-k", "../../config/in-process"},
 		{"scale", "deployment", account, "--namespace=" + system, "--replicas=0"},
 		{"wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"},
 	} {

@@ -45,7 +45,7 @@ func startCautiousOperator(t *testing.T, volumes string, flags ...string) *opera
 	log.Close()
 	o.process, err = cluster.Command{
 		Args: append([]string{
-			program, "manager", "--kubeconfig=" + kubeconfig, "--node-name=" + node,
+			program, "manager", "--executor=in-process", "--kubeconfig=" + kubeconfig, "--node-name=" + node,
 			"--local-volume-root=" + volumes, "--listen-ports=21000-29999",
 			"--progress-min-interval=500ms", "--log-level=debug",
 			"--metrics-bind-address=" + metrics, "--metrics-insecure", "--health-probe-bind-address=" + health,

@@ -12,7 +12,7 @@ import (
 )
 
 // TestTheManagersPodIsRestricted has the API server hold the Pod of
-// config/manager, to which only config/default adds a folder of the node,
+// config/manager, to which only config/in-process adds a folder of the node,
 // against Pod Security "restricted".
 func TestTheManagersPodIsRestricted(t *testing.T) {
 	b, err := os.ReadFile("../../config/manager/manager.yaml")
