@@ -1,0 +1,205 @@
+//go:build e2e
+
+package pods
+
+import (
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
+)
+
+// download is a TorrentDownload of a torrent, by the ConfigMap that holds its
+// .torrent file.
+func (w *world) download(name string, t *torrent, volume v1alpha1.Volume) *v1alpha1.TorrentDownload {
+	return &v1alpha1.TorrentDownload{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.ns},
+		Spec: v1alpha1.TorrentDownloadSpec{
+			Source: v1alpha1.Source{MetainfoFrom: &v1alpha1.MetainfoSource{
+				ConfigMapKeyRef: &v1alpha1.KeyReference{Name: t.name, Key: t.name + ".torrent"},
+			}},
+			Volume: volume,
+		},
+	}
+}
+
+func is(condition, reason string) func(*v1alpha1.TorrentDownload) bool {
+	return func(td *v1alpha1.TorrentDownload) bool {
+		c := meta.FindStatusCondition(td.Status.Conditions, condition)
+		return c != nil && c.Status == metav1.ConditionTrue && (reason == "" || c.Reason == reason)
+	}
+}
+
+// mustHold compares what is in a claim with a torrent's content.
+func (w *world) mustHold(claim, folder string, t *torrent) {
+	w.Helper()
+	reader := w.pod("reader-of-"+claim, "sum", "/data/"+folder)
+	mountClaim(&reader.Spec, "/data", claim)
+	w.create(reader)
+	if got := w.said(reader); got != t.sums {
+		w.Errorf("claim %s holds\n%swant\n%s", claim, got, t.sums)
+	}
+}
+
+// podsOf are the Pods that were made for a download and are there still.
+func (w *world) podsOf(td *v1alpha1.TorrentDownload) []corev1.Pod {
+	w.Helper()
+	var pods corev1.PodList
+	if err := w.List(w.Context(), &pods, client.InNamespace(w.ns), client.MatchingLabels{"torrent-operator.io/uid": string(td.UID)}); err != nil {
+		w.Fatal(err)
+	}
+	return pods.Items
+}
+
+func TestADownloadFillsAClaimThatExists(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 3<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data", Path: "music"})
+	w.create(w.claim("data", "64Mi"), td)
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	w.mustHold("data", "music/album", album)
+	for _, pod := range w.podsOf(td) {
+		if pod.Status.Phase != corev1.PodSucceeded {
+			t.Errorf("Pod %s is %s", pod.Name, pod.Status.Phase)
+		}
+	}
+	if td.Status.Worker.PodName == "" || td.Status.Progress.Percent != 100 {
+		t.Errorf("the status says %+v of the worker and %+v of the progress", td.Status.Worker, td.Status.Progress)
+	}
+}
+
+func TestAClaimIsMadeWhereADownloadHasATemplateForOne(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 3<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimTemplate: &v1alpha1.ClaimTemplate{}})
+	td.Spec.Source = v1alpha1.Source{Magnet: album.meta.Magnet().String()}
+	w.create(td)
+	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	w.mustHold("album", "album", album)
+}
+
+func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 16<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
+	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	w.create(w.claim("data", "64Mi"), td)
+	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
+		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0 && td.Status.Worker.PodName != ""
+	})
+	victim := td.Status.Worker.PodName
+	if err := w.Delete(t.Context(), w.pod(victim), client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	td = await(w, td, "in another Pod", func(td *v1alpha1.TorrentDownload) bool {
+		return td.Status.Worker.PodName != "" && td.Status.Worker.PodName != victim && td.Status.Worker.Restarts > 0
+	})
+	patch := client.MergeFrom(td.DeepCopy())
+	td.Spec.Limits.DownloadBytesPerSecond = nil
+	if err := w.Patch(t.Context(), td, patch); err != nil {
+		t.Fatal(err)
+	}
+	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	w.mustHold("data", "album", album)
+}
+
+func TestASuspendedDownloadHasNoPodAndGoesOn(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 16<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
+	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	w.create(w.claim("data", "64Mi"), td)
+	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
+		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0
+	})
+	set := func(suspend bool, limit string) {
+		t.Helper()
+		patch := client.MergeFrom(td.DeepCopy())
+		td.Spec.Suspend, td.Spec.Limits.DownloadBytesPerSecond = ptr.To(suspend), quantity(limit)
+		if err := w.Patch(t.Context(), td, patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(true, "1Mi")
+	td = await(w, td, "suspended", func(td *v1alpha1.TorrentDownload) bool {
+		c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
+		return c != nil && c.Reason == v1alpha1.ReasonSuspended
+	})
+	for _, pod := range w.podsOf(td) {
+		w.awaitGone(&pod)
+	}
+	set(false, "1Gi")
+	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	w.mustHold("data", "album", album)
+}
+
+func TestADownloadRunsWhereTheNamespaceIsRestricted(t *testing.T) {
+	outside, w := newWorld(t), newWorld(t)
+	album := outside.torrent("album", 3<<20)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`))
+	if err := w.Patch(t.Context(), ns, patch); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Create(t.Context(), w.pod("root", "hold")); err == nil {
+		t.Error("the namespace takes a Pod that may be root, so this test tells nothing")
+	}
+	td := w.download("album", album, v1alpha1.Volume{ClaimTemplate: &v1alpha1.ClaimTemplate{}})
+	td.Spec.Source = v1alpha1.Source{Magnet: album.meta.Magnet().String()}
+	w.create(td)
+	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+}
+
+func TestADownloadGoesOnWithoutTheOperatorAndIsTakenUpAgain(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 16<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
+	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	w.create(w.claim("data", "64Mi"), td)
+	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
+		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0 && td.Status.Worker.PodName != ""
+	})
+	worker := td.Status.Worker.PodName
+	err := w.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": account}, client.GracePeriodSeconds(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	if td.Status.Worker.Restarts > 0 || td.Status.Worker.PodName != "" && td.Status.Worker.PodName != worker {
+		t.Errorf("Pod %s began, and the status says %+v", worker, td.Status.Worker)
+	}
+	w.mustHold("data", "album", album)
+}
+
+func TestADeletedDownloadTakesItsDataAlongWhereItShould(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 3<<20)
+	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
+	td.Spec.DeletionPolicy = v1alpha1.DeletionDelete
+	w.create(w.claim("data", "64Mi"), td)
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	if err := w.Delete(t.Context(), td); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitGone(td)
+	w.mustHold("data", "", &torrent{})
+	var jobs batchv1.JobList
+	if err := w.List(t.Context(), &jobs, client.InNamespace(w.ns)); err != nil {
+		t.Fatal(err)
+	}
+	for _, job := range jobs.Items {
+		if job.DeletionTimestamp == nil {
+			w.awaitGone(&job)
+		}
+	}
+}
+
+func quantity(s string) *resource.Quantity { return ptr.To(resource.MustParse(s)) }
