@@ -109,7 +109,10 @@ func runWorker(ctx context.Context, f workerFlags) error {
 	if err != nil {
 		return cli.WithCode(report.ExitFailed, errors.Join(err, failed(result, download.Fail(download.ReasonInternalError, "%v", err))))
 	}
-	c := inproc.Config{Engine: eng, Volumes: inproc.Mounted(f.data), NodeName: f.nodeName}
+	c := inproc.Config{
+		Engine: eng, Volumes: inproc.Mounted(f.data), NodeName: f.nodeName,
+		ReadOnly: order.Task == report.Seed, // As the operator mounts it for that.
+	}
 	if f.podIP != "" {
 		c.Address = net.JoinHostPort(f.podIP, strconv.Itoa(eng.Port()))
 	}

@@ -66,6 +66,8 @@ Ctrl-C stops it, and the same command goes on where it was; what is in the
 folder already is used where it is right. A second Ctrl-C ends it at once,
 which loses no piece that was written.
 
+A folder that can't be written to is served as it is, if everything is in it.
+
 --include and --exclude select files by patterns as in .gitignore: one without a
 slash matches names at any depth (*.tar), one with a slash the path from the
 torrent's folder on (train/*.tar), ** any number of folders, and a folder stands

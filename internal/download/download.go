@@ -323,6 +323,7 @@ const (
 	ReasonPathConflict        = "PathConflict"
 	ReasonInsufficientSpace   = "InsufficientSpace"
 	ReasonVolumeReadOnly      = "VolumeReadOnly"
+	ReasonDataMissing         = "DataMissing"
 	ReasonVolumeError         = "VolumeError"
 	ReasonTrackerUnreachable  = "TrackerUnreachable"
 	ReasonWebSeedUnavailable  = "WebSeedUnavailable"

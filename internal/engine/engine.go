@@ -145,7 +145,7 @@ type Spec struct {
 	// known. No folder is needed and none is touched.
 	ResolveOnly bool
 
-	Dir   string // An existing folder that is trusted as a place to write to.
+	Dir   string // An existing folder that is trusted as a place to write to, or to read from.
 	Path  string // Slash-separated path below Dir that receives the files; made if missing. No symlink in it leads out of Dir.
 	Owner string // Written into the lock file, to tell who holds the folder.
 
@@ -159,6 +159,12 @@ type Spec struct {
 	Credentials []download.Credential
 	Seeding     download.Seeding
 	Limits      download.Limits
+
+	// ReadOnly says that nothing may be written to Dir: what is there is served as
+	// it is. If anything that is selected is missing or damaged, the torrent fails
+	// with [download.ReasonDataMissing]. Without it, a Dir that turns out not to be
+	// writable is served likewise, if it has everything.
+	ReadOnly bool
 
 	Preallocate  bool          // Reserve the space of the selected files first.
 	Verify       bool          // Hash all data that is there already, trust no journal.

@@ -18,6 +18,8 @@ func failure(err error) *download.Failure {
 		return given
 	case errors.Is(err, disk.ErrNoSpace):
 		f.Reason = download.ReasonInsufficientSpace
+	case errors.Is(err, disk.ErrMissing):
+		f.Reason = download.ReasonDataMissing
 	case errors.Is(err, disk.ErrReadOnly):
 		f.Reason = download.ReasonVolumeReadOnly
 	case errors.Is(err, disk.ErrConflict):

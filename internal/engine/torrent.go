@@ -247,7 +247,7 @@ func (t *Torrent) open() (*disk.Store, error) {
 	m := t.meta.Load()
 	spec := disk.Spec{
 		Dir: t.spec.Dir, Path: t.spec.Path, Info: m.Info, InfoHash: m.InfoHash,
-		Selected: t.selection.Files, Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, Done: t.pieceDone,
+		Selected: t.selection.Files, Owner: t.spec.Owner, Preallocate: t.spec.Preallocate, ReadOnly: t.spec.ReadOnly, Done: t.pieceDone,
 	}
 	if t.selection.All {
 		spec.Selected = nil
@@ -256,9 +256,21 @@ func (t *Torrent) open() (*disk.Store, error) {
 		spec.KeepInfo = m.InfoBytes
 	}
 	store, err := t.engine.disk.Open(t.ctx, spec, t.checked)
+	if errors.Is(err, disk.ErrReadOnly) { // Everything may be there.
+		spec.ReadOnly = true
+		if served, err := t.engine.disk.Open(t.ctx, spec, t.checked); err == nil {
+			return t.verified(served, verify)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return t.verified(store, verify)
+}
+
+// verified sees to it that the files of a store were checked, if they have to
+// be, or closes it.
+func (t *Torrent) verified(store *disk.Store, verify bool) (*disk.Store, error) {
 	if verify && !store.Hashed() {
 		if _, err := store.Check(t.ctx, t.checked); err != nil {
 			return nil, errors.Join(err, store.Close())

@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -159,6 +160,53 @@ func TestAWorkerServesItsNeighbour(t *testing.T) {
 	seeder.signal(syscall.SIGTERM)
 	if left := a.exits(t, seeder, report.ExitStopped, download.StateSeeding); left.Progress.Address != "" {
 		t.Errorf("it left %+v", left)
+	}
+}
+
+// seedReadOnly starts a worker that sees its volume as a seeder's Pod does.
+func (p *post) seedReadOnly(t *testing.T) *run {
+	t.Helper()
+	p.order.Task, p.order.Request.Peers = report.Seed, nil
+	p.order.Request.Seeding = download.Seeding{Policy: download.SeedForever}
+	const script = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/x" 2>/dev/null && exec "$@"`
+	return launch(t, append([]string{"unshare", "--mount", "/bin/sh", "-c", script, p.data, command}, p.args(t)...)...)
+}
+
+func TestAWorkerSeedsFromAVolumeThatItCanOnlyRead(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test has to run as root, to mount a volume read-only")
+	}
+	o := newOperator(t)
+	tor, _, peer := seeded(t, "data", 8<<20, nil)
+	a := newPost(t, o, tor, peer)
+	a.exits(t, start(t, a.args(t)...), report.ExitDone, download.StateComplete)
+	seeder := a.seedReadOnly(t)
+	at := o.await(t, seeder, "seeding", func(p report.Push) bool { return p.Progress.State == download.StateSeeding })
+	if at.Progress.CompletedAt.IsZero() || at.Progress.BytesVerified != tor.Length {
+		t.Errorf("it seeds %+v", at.Progress)
+	}
+	b := newPost(t, o, tor)
+	b.order.ID.UID = "another"
+	b.order.Request.Neighbours = []string{at.Progress.Address}
+	b.exits(t, start(t, b.args(t)...), report.ExitDone, download.StateComplete)
+	if err := tor.compare(b.data); err != nil {
+		t.Error(err)
+	}
+	seeder.signal(syscall.SIGTERM)
+	a.exits(t, seeder, report.ExitStopped, download.StateSeeding)
+
+	if err := os.Truncate(filepath.Join(a.data, "data"), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	left := a.exits(t, a.seedReadOnly(t), report.ExitFailed, download.StateFailed)
+	if f := left.Progress.Err; f.Reason != download.ReasonDataMissing || f.Permanent {
+		t.Errorf("with a file that is cut off it left %+v", f)
+	}
+	a.order.Task, a.order.Request.Peers = report.Download, []string{peer.addr} // As the operator does then.
+	a.exits(t, start(t, a.args(t)...), report.ExitDone, download.StateComplete)
+	if err := tor.compare(a.data); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // Check hashes everything that is wanted or was verified, with all workers' memory, and returns
 // the pieces that are verified after it: those that turn out bad or missing
 // are not any more, and good ones that nobody knew of are. Pieces that are
-// being assembled are left out. progress, if not nil, gets the bytes hashed so
+// being assembled are left out. Where nothing may be written, it returns
+// [ErrMissing] unless all that is wanted is good. progress, if not nil, gets the bytes hashed so
 // far and in all; it is not called by two goroutines at once and must return
 // soon.
 func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*bitfield.Bitfield, error) {
@@ -42,6 +43,9 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*b
 	}
 	if err := s.recordChecked(all, had, good); err != nil {
 		return nil, err
+	}
+	if s.whole {
+		return s.Have(), s.missing()
 	}
 	return s.Have(), nil
 }

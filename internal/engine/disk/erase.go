@@ -65,7 +65,7 @@ func (s *Store) Erase() error {
 // erase removes a torrent's files while its lock is held. The journal goes
 // after the files, because it is what tells that they are ours.
 func erase(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash) error {
-	j, c, err := openJournal(fsys, folder, info, hash)
+	j, c, err := openJournal(fsys, folder, info, hash, false)
 	if err != nil && !errors.Is(err, errDamaged) {
 		return fmt.Errorf("erasing %q: %w", info.Name, err)
 	}
@@ -111,7 +111,7 @@ func eraseFiles(fsys FS, info *metainfo.Info, ours func(file int) bool) (errs []
 
 // removeState removes the journal, what is beside it, and their folders.
 func removeState(fsys FS, folder string) error {
-	for _, name := range []string{partsName, journalName, journalName + ".new", infoName, infoName + ".new", "/lock"} {
+	for _, name := range []string{partsName, journalName, journalName + ".new", infoName, infoName + ".new", lockName} {
 		if err := fsys.Remove(folder + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fault("remove", folder+name, err)
 		}

@@ -21,6 +21,9 @@ var (
 	ErrConflict = errors.New("move it away or choose another folder")
 	// ErrLocked: somebody else is writing this torrent into this folder.
 	ErrLocked = errors.New("only one may write a torrent into a folder at a time")
+	// ErrMissing: not all that is to be served is there, and what is missing
+	// may not be written.
+	ErrMissing = errors.New("what is missing can be fetched only by a download that may write here")
 	// ErrIO: anything else that the volume refused to do.
 	ErrIO = errors.New("check the volume")
 )
@@ -69,7 +72,7 @@ func fault(doing, name string, err error) error {
 }
 
 func classified(err error) bool {
-	for _, kind := range []error{ErrNoSpace, ErrReadOnly, ErrConflict, ErrLocked, ErrIO, ErrClosed} {
+	for _, kind := range []error{ErrNoSpace, ErrReadOnly, ErrConflict, ErrLocked, ErrMissing, ErrIO, ErrClosed} {
 		if errors.Is(err, kind) {
 			return true
 		}

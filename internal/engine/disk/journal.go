@@ -98,6 +98,8 @@ type journal struct {
 	crc  uint32 // Checksum of the last record.
 	base int64  // How long the journal was when it was compact.
 
+	readOnly bool // Nothing is ever written to it.
+
 	stale   bool // It is to be replaced as soon as possible: something that it says is not so.
 	changed bool // Something is not in it, or was appended since it was read or replaced.
 }
@@ -110,7 +112,10 @@ func (j *journal) name() string { return j.folder + journalName }
 // append adds records. They survive the end of the process at once and a
 // power cut after sync. If it fails nothing was added.
 func (j *journal) append(records []byte) error {
-	if j.f == nil {
+	switch {
+	case j.readOnly:
+		return nil
+	case j.f == nil:
 		return ErrClosed
 	}
 	crc := seal(records, j.crc)
@@ -122,7 +127,12 @@ func (j *journal) append(records []byte) error {
 	return nil
 }
 
-func (j *journal) sync() error { return fault("sync", j.name(), j.f.Sync()) }
+func (j *journal) sync() error {
+	if j.readOnly {
+		return nil
+	}
+	return fault("sync", j.name(), j.f.Sync())
+}
 
 // long says whether the journal has grown so much that it should be replaced.
 func (j *journal) long() bool { return j.end-j.base > max(compactAt, j.base) }
@@ -130,6 +140,10 @@ func (j *journal) long() bool { return j.end-j.base > max(compactAt, j.base) }
 // replace makes c all that the journal says, durably: at each instant the old
 // or the new one stands on the volume, whole.
 func (j *journal) replace(c *claims) error {
+	if j.readOnly {
+		j.stale, j.changed = false, false
+		return nil
+	}
 	b := j.header()
 	crc := binary.BigEndian.Uint32(b[headerSize-4:])
 	records := c.records()
@@ -226,10 +240,10 @@ func seal(records []byte, crc uint32) uint32 {
 }
 
 // openJournal reads the journal in folder, if there is one, and opens it for
-// appending; otherwise j.f is nil. With errDamaged, there is one that says
-// nothing.
-func openJournal(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash) (*journal, *claims, error) {
-	j := &journal{fs: fsys, folder: folder, hash: hash, pieces: info.PieceCount()}
+// appending, or only to be read; otherwise j.f is nil. With errDamaged, there
+// is one that says nothing.
+func openJournal(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash, readOnly bool) (*journal, *claims, error) {
+	j := &journal{fs: fsys, folder: folder, hash: hash, pieces: info.PieceCount(), readOnly: readOnly}
 	c := newClaims(info)
 	stat, err := fsys.Lstat(j.name())
 	switch {
@@ -240,7 +254,11 @@ func openJournal(fsys FS, folder string, info *metainfo.Info, hash metainfo.Hash
 	case !stat.Mode().IsRegular():
 		return nil, nil, conflict(j.name(), "is not a file")
 	}
-	f, err := fsys.OpenFile(j.name(), os.O_RDWR, 0)
+	flag := os.O_RDWR
+	if readOnly {
+		flag = os.O_RDONLY
+	}
+	f, err := fsys.OpenFile(j.name(), flag, 0)
 	if err != nil {
 		return nil, nil, fault("open", j.name(), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +16,9 @@ import (
 // stateFolder holds, in a folder named by its info hash, each torrent's
 // journal and lock.
 const stateFolder = metainfo.ReservedName
+
+// lockName is the name of the lock file within the torrent's state.
+const lockName = "/lock"
 
 // maxOwner bounds what is read of the owner's name.
 const maxOwner = 256
@@ -50,12 +54,39 @@ func tryLockFolder(fsys FS, folder string) (File, error) {
 			return nil, err
 		}
 	}
-	name := folder + "/lock"
+	name := folder + lockName
 	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fault("create", name, err)
 	}
-	taken, err := tryLock(f)
+	return hold(fsys, folder, f, false)
+}
+
+// lockToRead takes the lock of a torrent that is only read, together with
+// others who only read it. Without a lock file nobody ever wrote it here, and
+// there is nothing to take.
+func lockToRead(fsys FS, folder string) (io.Closer, error) {
+	name := folder + lockName
+	for tries := 1; ; tries++ {
+		f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return io.NopCloser(nil), nil
+		case err != nil:
+			return nil, fault("open", name, err)
+		}
+		f, err = hold(fsys, folder, f, true)
+		if !errors.Is(err, fs.ErrNotExist) || tries == lockTries {
+			return f, err
+		}
+	}
+}
+
+// hold locks f, the lock file of folder, or closes it. The error is
+// fs.ErrNotExist if somebody has just removed the file.
+func hold(fsys FS, folder string, f File, shared bool) (File, error) {
+	name := folder + lockName
+	taken, err := tryLock(f, shared)
 	switch {
 	case err != nil:
 		err = fault("lock", name, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -31,19 +32,17 @@ import (
 // missing needs. An error leaves everything as it was, except that folders
 // and preallocated files may stay. progress is that of [Store.Check], for what
 // has to be hashed.
+//
+// With Spec.ReadOnly it makes and changes nothing, and returns [ErrMissing] if
+// anything that is selected is not there.
 func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total int64)) (*Store, error) {
-	fsys, err := d.openFS(spec.Dir, spec.Path, true)
+	fsys, lock, err := d.enter(spec)
 	if err != nil {
-		return nil, fault("open", path.Join(spec.Dir, spec.Path), err)
-	}
-	folder := folderOf(spec.InfoHash)
-	lock, err := lockFolder(fsys, folder, spec.Owner)
-	if err != nil {
-		fsys.Close()
 		return nil, err
 	}
+	folder := folderOf(spec.InfoHash)
 	s := &Store{
-		disk: d, fs: fsys, info: spec.Info, done: spec.Done, folder: folder, lock: lock,
+		disk: d, fs: fsys, info: spec.Info, done: spec.Done, folder: folder, lock: lock, whole: spec.ReadOnly,
 		have:    bitfield.New(spec.Info.PieceCount()),
 		durable: bitfield.New(spec.Info.PieceCount()),
 		pieces:  map[uint32]*assembly{},
@@ -51,8 +50,9 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 		folders: map[string]bool{},
 	}
 	s.choose(spec.Selected)
-	// First the info dictionary: nothing else tells [Erase] which files are ours.
-	err = keepInfo(fsys, spec.InfoHash, spec.KeepInfo)
+	if !spec.ReadOnly { // First the info dictionary: nothing else tells [Erase] which files are ours.
+		err = keepInfo(fsys, spec.InfoHash, spec.KeepInfo)
+	}
 	if err == nil {
 		err = s.resume(ctx, spec, progress)
 	}
@@ -64,6 +64,29 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 	d.stores[s] = struct{}{}
 	d.mu.Unlock()
 	return s, nil
+}
+
+// enter opens the folder and takes the torrent's lock.
+func (d *Disk) enter(spec Spec) (fsys FS, lock io.Closer, err error) {
+	fsys, err = d.openFS(spec.Dir, spec.Path, !spec.ReadOnly)
+	switch {
+	case spec.ReadOnly && errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("there is no folder %q: %w", path.Join(spec.Dir, spec.Path), ErrMissing)
+	case err != nil:
+		return nil, nil, fault("open", path.Join(spec.Dir, spec.Path), err)
+	case spec.ReadOnly:
+		lock, err = lockToRead(fsys, folderOf(spec.InfoHash))
+	default:
+		lock, err = lockFolder(fsys, folderOf(spec.InfoHash), spec.Owner)
+	}
+	if err != nil {
+		fsys.Close()
+		return nil, nil, err
+	}
+	if spec.ReadOnly {
+		fsys = readOnlyFS{fsys}
+	}
+	return fsys, lock, nil
 }
 
 // undo ends an Open that failed.
@@ -81,58 +104,25 @@ func (s *Store) undo() {
 
 // resume brings the store to where the last one was left.
 func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total int64)) error {
-	j, c, err := openJournal(s.fs, s.folder, s.info, spec.InfoHash)
-	damaged := errors.Is(err, errDamaged)
-	if err != nil && !damaged {
-		return err
-	}
-	s.journal = j
-	known := j.f != nil
-	s.placed, s.placing = c.placed, c.placing
-	if !known || damaged {
-		s.placed = s.selected.Clone()
-	}
-	if !s.placed.IsFull() || !s.selected.IsFull() {
-		s.slots = sharedPieces(s.info)
-	}
-	v, err := s.survey()
+	c, v, err := s.find(ctx, spec, progress)
 	if err != nil {
 		return err
 	}
-	var check *bitfield.Bitfield
-	if known && !damaged {
-		s.displace(c, v)
-		check = s.trust(c, v)
-	} else {
-		check = s.readable(v)
-		j.stale, s.hashed = true, true
-	}
-	good := bitfield.New(s.have.Len())
-	if err := s.check(ctx, check, progress, func(p int) { good.Set(p) }); err != nil {
-		return err
-	}
-	if !known {
-		if err := s.refuseForeign(v, good, s.selected.Has); err != nil {
-			return err
-		}
-	}
-	for p := range good.All() {
-		s.have.Set(p)
-		s.fresh = append(s.fresh, uint32(p))
-	}
-	s.adopted = s.filesOf(good)
 	n, err := s.meet(ctx, c, v, progress)
 	if err != nil {
 		return err
 	}
-	for _, i := range n.files {
-		s.placing.Set(i)
-		j.stale = true
-	}
 	if !s.have.Includes(s.wanted) && !c.completed.IsZero() {
-		j.stale = true
+		s.journal.stale = true
 	} else {
 		s.completed = c.completed
+	}
+	if spec.ReadOnly {
+		return s.asItIs()
+	}
+	for _, i := range n.files {
+		s.placing.Set(i)
+		s.journal.stale = true
 	}
 	if err := s.checkSpace(v); err != nil {
 		return err
@@ -149,6 +139,54 @@ func (s *Store) resume(ctx context.Context, spec Spec, progress func(done, total
 		return s.dropParts()
 	}
 	return nil
+}
+
+// find reads what is there: what the journal says, and what has to be hashed.
+func (s *Store) find(ctx context.Context, spec Spec, progress func(done, total int64)) (*claims, *survey, error) {
+	j, c, err := openJournal(s.fs, s.folder, s.info, spec.InfoHash, spec.ReadOnly)
+	damaged := errors.Is(err, errDamaged)
+	if err != nil && !damaged {
+		return nil, nil, err
+	}
+	s.journal = j
+	known := j.f != nil
+	s.placed, s.placing = c.placed, c.placing
+	if !known || damaged {
+		s.placed = s.selected.Clone()
+	}
+	if !s.placed.IsFull() || !s.selected.IsFull() {
+		s.slots = sharedPieces(s.info)
+	}
+	v, err := s.survey()
+	if err != nil {
+		return nil, nil, err
+	}
+	var check *bitfield.Bitfield
+	if known && !damaged {
+		s.displace(c, v)
+		check = s.trust(c, v)
+		if spec.ReadOnly {
+			s.suspect(v, check)
+		}
+	} else {
+		check = s.readable(v)
+		j.stale, s.hashed = true, true
+	}
+	good := bitfield.New(s.have.Len())
+	if err := s.check(ctx, check, progress, func(p int) { good.Set(p) }); err != nil {
+		return nil, nil, err
+	}
+	if !known {
+		if err := s.refuseForeign(v, good, s.selected.Has); err != nil {
+			return nil, nil, err
+		}
+	}
+	for p := range good.All() {
+		s.have.Set(p)
+		s.fresh = append(s.fresh, uint32(p))
+	}
+	s.adopted = s.filesOf(good)
+	return c, v, nil
 }
 
 // trust takes in what the journal says as far as the files agree, and returns

@@ -145,11 +145,16 @@ func allocated(info fs.FileInfo) int64 {
 	return info.Size()
 }
 
-// tryLock takes the exclusive OFD lock of f, which lasts until f is closed.
+// tryLock takes the OFD lock of f, exclusive or shared with others who only
+// read, which lasts until f is closed.
 // Where the volume has no locks it succeeds: the lock is a second fence only.
-func tryLock(f File) (taken bool, err error) {
+func tryLock(f File, shared bool) (taken bool, err error) {
+	kind := int16(unix.F_WRLCK)
+	if shared {
+		kind = unix.F_RDLCK
+	}
 	err = control(f, func(fd int) error {
-		return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
 	})
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):

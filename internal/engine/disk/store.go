@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -38,6 +39,10 @@ type Spec struct {
 	// Preallocate reserves the space of the selected files before the first
 	// byte, where the volume can.
 	Preallocate bool
+
+	// ReadOnly says that nothing is to be written, because the volume can't be:
+	// what is there is served as it is, and has to be all that is selected.
+	ReadOnly bool
 
 	// Done, which is required, gets the results of Finish, and errors that belong to no piece.
 	// It is called by workers, one at a time. It must return soon, call no
@@ -77,7 +82,8 @@ type Store struct {
 	info   *metainfo.Info
 	done   func(Result)
 	folder string // Of the journal, the lock and the parts file.
-	lock   File
+	lock   io.Closer
+	whole  bool // It has to be complete, because nothing may be written: Spec.ReadOnly.
 	hashed bool // Set by Open.
 
 	// What Open has found out, and nobody changes after it.

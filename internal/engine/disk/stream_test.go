@@ -87,7 +87,7 @@ func TestLargePieceIsFinishedAgainAfterAFailure(t *testing.T) {
 	if r := c.fetch(0); !errors.Is(r.Err, ErrNoSpace) {
 		t.Fatalf("on a full volume: %+v", r)
 	}
-	if _, claims, err := openJournal(m, folderOf(s.InfoHash), s.Info, s.InfoHash); err != nil || claims.blocks[0] == nil || claims.blocks[0].IsFull() {
+	if _, claims, err := openJournal(m, folderOf(s.InfoHash), s.Info, s.InfoHash, false); err != nil || claims.blocks[0] == nil || claims.blocks[0].IsFull() {
 		t.Errorf("a run that is killed now leaves %+v, %v", claims, err)
 	}
 	m.mu.Lock()

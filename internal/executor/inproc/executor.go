@@ -36,8 +36,11 @@ const wakeups = 4096
 
 // Config is what an [Executor] needs.
 type Config struct {
-	Engine   *engine.Engine // Shared by all downloads; closed by its maker, after Close.
-	Volumes  Volumes
+	Engine  *engine.Engine // Shared by all downloads; closed by its maker, after Close.
+	Volumes Volumes
+	// ReadOnly says that volumes can only be read: what is complete is served,
+	// and nothing is written.
+	ReadOnly bool
 	NodeName string // The node on which this process runs.
 	// Address is host:port at which others in the cluster reach the engine as
 	// a peer; "" if they can't.

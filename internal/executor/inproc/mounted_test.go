@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -13,9 +15,13 @@ import (
 const address = "10.1.2.3:6881"
 
 // mount gives w an executor like that of a worker Pod, with its volume mounted.
-func (w *world) mount() {
+func (w *world) mount() { w.mountAs(Config{}) }
+
+// mountAs is mount with something else in the configuration.
+func (w *world) mountAs(c Config) {
 	w.Helper()
-	w.Executor = New(Config{Engine: w.engine(nil), Volumes: Mounted(w.volume), Address: address})
+	c.Engine, c.Volumes, c.Address = w.engine(nil), Mounted(w.volume), address
+	w.Executor = New(c)
 	w.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -41,6 +47,38 @@ func TestAMountedVolumeIsThatOfAnyClaim(t *testing.T) {
 	if left := filesBelow(t, w.volume); len(left) > 0 {
 		t.Errorf("erased, and left: %v", left)
 	}
+}
+
+func TestAVolumeThatIsOnlyReadIsLeftAsItIs(t *testing.T) {
+	w := newWorld(t)
+	w.mount()
+	r := w.request("a")
+	w.ensure("a", r)
+	w.awaitState("a", download.StateComplete)
+	before := filesBelow(t, w.volume)
+
+	w.mountAs(Config{ReadOnly: true})
+	other := w.request("b")
+	w.ensure("b", other)
+	checkFailure(t, w.awaitState("b", download.StateFailed).Err, download.ReasonDataMissing, false)
+	r.Peers, r.Seeding = nil, download.Seeding{Policy: download.SeedForever}
+	w.ensure("a", r)
+	w.awaitState("a", download.StateSeeding)
+	if after := filesBelow(t, w.volume); !slices.Equal(after, before) {
+		t.Errorf("the volume has %v, and had %v", after, before)
+	}
+	var damaged string
+	for _, name := range before {
+		if !strings.Contains(name, metainfo.ReservedName) {
+			damaged = name
+		}
+	}
+	if err := os.Truncate(filepath.Join(w.volume, damaged), 1); err != nil {
+		t.Fatal(err)
+	}
+	r.VerifyToken = "now"
+	w.ensure("a", r)
+	checkFailure(t, w.awaitState("a", download.StateFailed).Err, download.ReasonDataMissing, false)
 }
 
 func TestTheAddressIsToldAsLongAsPeersAreTaken(t *testing.T) {

@@ -241,6 +241,7 @@ func (r *run) resolve(ctx context.Context, want download.Request, c content) err
 func (r *run) download(ctx context.Context, want download.Request, c content, dir string) error {
 	s := spec(want, c)
 	s.Dir, s.Owner = dir, r.id.Namespace+"/"+r.id.Name+" ("+r.id.UID+")"
+	s.ReadOnly = r.x.cfg.ReadOnly
 	s.Verify = want.VerifyToken != "" && want.VerifyToken != r.verified
 	t, err := r.x.cfg.Engine.Add(s)
 	if errors.Is(err, engine.ErrDuplicate) {
