@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"syscall"
 	"testing"
@@ -236,6 +237,48 @@ func TestNothingIsWrittenWhereNothingIsToBe(t *testing.T) {
 	}
 	if !slices.Equal(m.files(), before) {
 		t.Error("the volume was changed")
+	}
+}
+
+// What nobody has made durable is, before it is called complete.
+func TestAReadOnlyVolumeIsSyncedBeforeItIsCalledComplete(t *testing.T) {
+	s := mixed(t, 1)
+	for fault, kind := range map[error]error{nil: nil, syscall.EINVAL: nil, syscall.EROFS: nil, syscall.EIO: ErrIO} {
+		m := newMemFS()
+		for i, f := range s.Info.Files {
+			if !f.Pad {
+				m.put(f.Path, s.file(i))
+			}
+		}
+		m.fault = func(op, _ string) error {
+			if op == "sync" {
+				return fault
+			}
+			return nil
+		}
+		d := volume(m, 64)
+		st, err := openToRead(d, "", s, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !st.Completed().IsZero() || st.Durable() > 0 {
+			t.Error("what may be in memory alone is called durable")
+		}
+		if err := st.Sync(t.Context()); !errors.Is(err, kind) {
+			t.Errorf("syncing says %v: %v, want %v", fault, err, kind)
+		}
+		if st.Completed().IsZero() != (kind != nil) {
+			t.Errorf("syncing says %v: completed %v", fault, st.Completed())
+		}
+		if err := st.Close(); !errors.Is(err, kind) {
+			t.Errorf("closing: %v", err)
+		}
+		d.Close()
+		if fault == nil {
+			for seed := range uint64(20) {
+				s.onDisk(t, m.afterCut(rand.New(rand.NewPCG(seed, 1))))
+			}
+		}
 	}
 }
 
