@@ -262,7 +262,8 @@ func TestAKeeperRunsByItself(t *testing.T) {
 		s.secret = nil // A person removed it.
 		s.mu.Unlock()
 		time.Sleep(poll + time.Second)
-		if s.secret == nil || trusts(s.secret.Data[BundleKey], k) != nil {
+		synctest.Wait()
+		if again, err := s.Get(ctx, "", metav1.GetOptions{}); err != nil || trusts(again.Data[BundleKey], k) != nil {
 			t.Error("the Secret was not made again")
 		}
 		cancel()
