@@ -86,6 +86,27 @@ func TestAClaimIsMadeWhereADownloadHasATemplateForOne(t *testing.T) {
 	w.mustHold("album", "album", album)
 }
 
+func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
+	w := newWorld(t)
+	album := w.torrent("album", 3<<20)
+	first := w.download("first", album, v1alpha1.Volume{ClaimName: "one"})
+	first.Spec.Seeding.Policy = v1alpha1.SeedingForever
+	w.create(w.claim("one", "64Mi"), first)
+	await(w, first, "seeding", is(v1alpha1.ConditionSeeding, ""))
+	// Nobody else has the torrent now, and nobody tells of its peers.
+	for _, name := range []string{"seeder", "tracker"} {
+		gone := w.pod(name)
+		if err := w.Delete(t.Context(), gone, client.GracePeriodSeconds(0)); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitGone(gone)
+	}
+	second := w.download("second", album, v1alpha1.Volume{ClaimName: "two"})
+	w.create(w.claim("two", "64Mi"), second)
+	await(w, second, "complete", is(v1alpha1.ConditionReady, ""))
+	w.mustHold("two", "album", album)
+}
+
 func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
