@@ -19,7 +19,7 @@ const (
 	heartbeat = 30 * time.Second
 	// leastBackoff and mostBackoff bound the time between two tries to reach an
 	// operator that is away; it doubles.
-	leastBackoff, mostBackoff = time.Second, time.Minute
+	leastBackoff, mostBackoff = time.Second, 15 * time.Second
 )
 
 // pace decides when the operator is told. It is told the time.
