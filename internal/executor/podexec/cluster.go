@@ -251,7 +251,13 @@ func (x *Executor) carryOut(ctx context.Context, id download.ID, e *entry, v *ve
 			return nil
 		}
 	}
-	return x.refused(id, e, x.make(ctx, id, e, v))
+	err := x.make(ctx, id, e, v)
+	if err == nil && (v.write != nil || v.service != "") {
+		e.mu.Lock()
+		e.memory.refused = nil // It was taken now.
+		e.mu.Unlock()
+	}
+	return x.refused(id, e, err)
 }
 
 // refused takes in what a person has to know of an error, and returns any other.
@@ -263,7 +269,8 @@ func (x *Executor) refused(id download.ID, e *entry, err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.memory.refused, e.memory.refusedAt = f, time.Now()
-	x.queue.Add(id)
+	x.queue.AddAfter(id, firstError)
+	x.queue.AddAfter(id, recheck)
 	return nil
 }
 

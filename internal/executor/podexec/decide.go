@@ -38,6 +38,9 @@ func (s *situation) keep(v *verdict) {
 // update has the Secret say what has changed for a Pod that goes on. What it
 // was given of earlier runs stays, because it counts from there.
 func (s *situation) update(v *verdict, g *order) {
+	if s.refusedLately() {
+		return
+	}
 	next := order{task: g.task, attempt: g.attempt, request: s.request(g.task)}
 	next.request.BytesUploaded, next.request.CompletedAt, next.request.InfoHash = g.request.BytesUploaded, g.request.CompletedAt, g.request.InfoHash
 	if !same(&next.request, &g.request) || s.o.ca != string(s.ca) {
@@ -149,14 +152,41 @@ func (s *situation) seed(v *verdict) {
 	}
 }
 
+// refusedLately says that the API server did not take something a moment ago,
+// so that it is not asked again yet.
+func (s *situation) refusedLately() bool {
+	return s.m.refused != nil && s.now.Sub(s.m.refusedAt) < recheck
+}
+
+// leftover is a Job that was to go and may still make a Pod: it could not be
+// deleted then, and is now.
+func (s *situation) leftover(v *verdict) *batchv1.Job {
+	for _, j := range s.o.jobs {
+		pod := s.podOf(j)
+		if attemptOf(j) > s.m.dropped || attemptOf(j) <= s.m.ended.attempt || pod != nil && terminal(pod) {
+			continue
+		}
+		if j.DeletionTimestamp == nil {
+			v.deleteJobs = append(v.deleteJobs, j)
+		}
+		return j
+	}
+	return nil
+}
+
 // blocked says that nothing may be begun now, and shows why.
 func (s *situation) blocked(v *verdict) bool {
 	if f := s.m.refused; f != nil {
 		v.show = s.failed(f, s.m.refusedAt)
 		return true
 	}
+	left := s.leftover(v)
 	if p := s.running(); p != nil {
 		v.show, v.again = s.waiting(s.ending(p)), recheck
+		return true
+	}
+	if left != nil {
+		v.show, v.again = s.waiting(download.Fail(download.ReasonWorkerEnding, "Job %s ends first", left.Name)), recheck
 		return true
 	}
 	if set := s.o.seeder; set != nil {
@@ -179,6 +209,9 @@ func (s *situation) start(v *verdict, o *order) {
 
 // expose makes the Service for peers from outside, if there is to be one.
 func (s *situation) expose(v *verdict) {
+	if s.refusedLately() {
+		return
+	}
 	kind := s.m.want.Inbound.Service
 	switch {
 	case s.o.service == nil:

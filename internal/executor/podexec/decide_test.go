@@ -256,7 +256,15 @@ func TestADownloadIsAJobForEachAttempt(t *testing.T) {
 		{"the hash that was found is pinned", scene(want(func(r *download.Request) { r.InfoHash = theHash }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading)), "", "Downloading", nil},
 		{"another hash is pinned", scene(want(func(r *download.Request) { r.InfoHash = strings.Repeat("f", 40) }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading)), "delete 1", "Waiting WorkerEnding", nil},
 		{"another claim is wanted", scene(want(func(r *download.Request) { r.Volume.ClaimName = "b" }), given(report.Download, 1), job(1, runs)), "delete 1", "Waiting WorkerEnding", nil},
-		{"the one before still ends", scene(func(s *situation) { s.m.dropped = 1 }, given(report.Download, 1), job(1, runs, deleted)), "", "Waiting WorkerEnding", []string{"Pod imagenet-0a1b2c3d-1-abcde"}},
+		{"the one before still ends", scene(func(s *situation) { s.m.dropped = 1 }, given(report.Download, 1), job(1, runs, deleted)), "delete 1", "Waiting WorkerEnding", []string{"Pod imagenet-0a1b2c3d-1-abcde"}},
+		{"the one before could not be deleted", scene(func(s *situation) { s.m.begun, s.m.dropped = 1, 1 }, given(report.Download, 1), job(1)), "delete 1", "Waiting WorkerEnding", []string{"Job imagenet-0a1b2c3d-1 "}},
+		{"the one before is being deleted", scene(func(s *situation) { s.m.begun, s.m.dropped = 1, 1 }, given(report.Download, 1), job(1), func(s *situation) { s.o.jobs[0].DeletionTimestamp = &metav1.Time{Time: noon} }), "", "Waiting WorkerEnding", []string{"Job imagenet-0a1b2c3d-1 "}},
+		{"limits have changed, and the Secret was refused a moment ago", scene(want(func(r *download.Request) { r.Limits.MaxPeers = 7 }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading), func(s *situation) {
+			s.m.refused, s.m.refusedAt = download.Fail("Refused", "immutable"), noon.Add(-recheck+1)
+		}), "", "Downloading", nil},
+		{"limits have changed, and the Secret was refused some time ago", scene(want(func(r *download.Request) { r.Limits.MaxPeers = 7 }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading), func(s *situation) {
+			s.m.refused, s.m.refusedAt = download.Fail("Refused", "immutable"), noon.Add(-recheck)
+		}), "write Download 1", "Downloading", nil},
 		{"the one before has ended", scene(func(s *situation) { s.m.dropped = 1 }, given(report.Download, 1), job(1, ends(7, "Error", nil))), "write Download 2, begin", "Waiting", nil},
 		{"it is complete", scene(given(report.Download, 1), job(1, ends(0, "Completed", result(download.StateComplete, nil)))), "", "Complete", nil},
 		{"it is complete for other files", scene(want(func(r *download.Request) { r.Files.Include = []string{"b"} }), given(report.Download, 1), job(1, ends(0, "Completed", result(download.StateComplete, nil)))), "write Download 2, begin", "Waiting", nil},
@@ -281,7 +289,7 @@ func TestASeederIsMadeOnceTheDownloadIsComplete(t *testing.T) {
 	check(t, []decision{
 		{"its worker says so and still runs", scene(want(seeding), given(report.Download, 1, seeding), job(1, runs), heardOf("job-1", download.StateComplete)), "", "Seeding WorkerPending", nil},
 		{"its Pod has ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete)), "write Seed 1, seed", "Seeding WorkerPending", nil},
-		{"another Pod has not ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete), job(2, runs), func(s *situation) { s.m.dropped = 2 }), "", "Waiting WorkerEnding", nil},
+		{"another Pod has not ended", scene(want(seeding), given(report.Download, 1, seeding), job(1, complete), job(2, runs), func(s *situation) { s.m.dropped = 2 }), "delete 2", "Waiting WorkerEnding", nil},
 		{"its Pod starts", scene(want(seeding), given(report.Seed, 1, seeding), set(pending)), "", "Seeding WorkerPending", nil},
 		{"it opens the data", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateChecking)), "", "Seeding WorkerPending", nil},
 		{"it seeds", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), heardOf("set", download.StateSeeding)), "", "Seeding", nil},

@@ -94,10 +94,10 @@ func TestANodeThatIsGoneWithoutAWordIsWaitedFor(t *testing.T) {
 	check(t, []decision{
 		{"its worker runs", scene(down(runs), silent, heardOf("job-1", download.StateDownloading)), "", "Waiting NodeLost", says},
 		{"its worker was to end", scene(down(runs, deleted), silent, heardOf("job-1", download.StateDownloading)), "", "Waiting NodeLost", says},
-		{"its Job was deleted", scene(down(runs, deleted), silent, dropped), "", "Waiting NodeLost", says},
+		{"its Job was to be deleted", scene(down(runs, deleted), silent, dropped), "delete 1", "Waiting NodeLost", says},
 		{"its seeder runs", scene(want(seeding), given(report.Seed, 1, seeding), set(runs), silent, heardOf("set", download.StateSeeding)), "", "Seeding NodeLost", says},
 		{"it is back", scene(down(ends(7, "Error", nil)), dropped), "write Download 2, begin", "Waiting", nil},
-		{"the kubelet does not end it", scene(down(runs, deleted), dropped), "", "Waiting WorkerEnding", []string{"has not ended in its time"}},
+		{"the kubelet does not end it", scene(down(runs, deleted), dropped), "delete 1", "Waiting WorkerEnding", []string{"has not ended in its time"}},
 	})
 }
 
