@@ -36,7 +36,7 @@ var (
 )
 
 // defaultAssembly is the memory budget for pieces in assembly, in bytes.
-const defaultAssembly = 64 << 20
+const defaultAssembly = 56 << 20
 
 // peerIDPrefix identifies this client and its version (BEP 20, Azureus style).
 const peerIDPrefix = "-TO0100-"
@@ -50,7 +50,7 @@ type Config struct {
 	// one is taken. Both zero means 6881–6889 (BEP 3).
 	PortFirst, PortLast int
 	Listen              []netip.Addr // Addresses to listen on; nil is all of both families.
-	AssemblyBytes       int64        // Budget for pieces in assembly; 0 is 64 MiB.
+	AssemblyBytes       int64        // Budget for pieces in assembly; 0 is 56 MiB.
 
 	// DownloadBytesPerSecond and UploadBytesPerSecond bound the payload of
 	// the whole engine; 0 is no limit.

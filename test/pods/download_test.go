@@ -71,7 +71,7 @@ func TestADownloadFillsAClaimThatExists(t *testing.T) {
 			t.Errorf("Pod %s is %s", pod.Name, pod.Status.Phase)
 		}
 	}
-	if td.Status.Worker.PodName == "" || td.Status.Progress.Percent != 100 {
+	if td.Status.Worker.Name == "" || td.Status.Progress.Percent != 100 {
 		t.Errorf("the status says %+v of the worker and %+v of the progress", td.Status.Worker, td.Status.Progress)
 	}
 }

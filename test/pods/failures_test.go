@@ -4,6 +4,7 @@ package pods
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -105,16 +107,16 @@ func TestADownloadWaitsForANodeThatIsLostAndGoesOnWhenItIsBack(t *testing.T) {
 	needOwn(t)
 	w := newWorld(t)
 	node := own.Nodes[1]
-	album := w.torrent("album", 16<<20)
-	for _, name := range []string{"tracker", "seeder"} {
-		pod := w.pod(name)
-		if err := w.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+	cordon := func(unschedulable bool) {
+		t.Helper()
+		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
+		if err := w.Patch(t.Context(), byName(node), client.RawPatch(types.MergePatchType, patch)); err != nil {
 			t.Fatal(err)
 		}
-		if pod.Spec.NodeName == node.Name {
-			node = own.Nodes[0]
-		}
 	}
+	cordon(true) // Who serves the torrent is to live on.
+	album := w.torrent("album", 16<<20)
+	cordon(false)
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
 	td.Spec.Limits.DownloadBytesPerSecond = quantity("256Ki")
 	td.Spec.Worker.NodeSelector = map[string]v1alpha1.LabelValue{corev1.LabelHostname: v1alpha1.LabelValue(node.Name)}
