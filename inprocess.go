@@ -95,18 +95,36 @@ func engineConfig(f *inProcessFlags, log *slog.Logger) (engine.Config, error) {
 	if err != nil {
 		return none, err
 	}
-	memory, err := resource.ParseQuantity(f.assembly)
+	memory, err := assemblyMemory(f.assembly)
+	if err != nil {
+		return none, err
+	}
+	guard, err := newGuard(f.deny, f.allow)
+	if err != nil {
+		return none, err
+	}
+	return engine.Config{PortFirst: first, PortLast: last, AssemblyBytes: memory, Guard: guard, Logger: log}, nil
+}
+
+// assemblyMemory reads --assembly-memory, in bytes.
+func assemblyMemory(s string) (int64, error) {
+	memory, err := resource.ParseQuantity(s)
 	if err != nil || memory.Value() < leastAssembly {
-		return none, fmt.Errorf("--assembly-memory: %q is not an amount of memory of at least 1Mi, such as 64Mi", f.assembly)
+		return 0, fmt.Errorf("--assembly-memory: %q is not an amount of memory of at least 1Mi, such as 64Mi", s)
 	}
-	guard := new(transport.Guard)
-	if guard.Deny, err = prefixes("--deny-cidrs", f.deny); err != nil {
-		return none, err
+	return memory.Value(), nil
+}
+
+// newGuard reads --deny-cidrs and --allow-cidrs.
+func newGuard(deny, allow []string) (guard *transport.Guard, err error) {
+	guard = new(transport.Guard)
+	if guard.Deny, err = prefixes("--deny-cidrs", deny); err != nil {
+		return nil, err
 	}
-	if guard.Allow, err = prefixes("--allow-cidrs", f.allow); err != nil {
-		return none, err
+	if guard.Allow, err = prefixes("--allow-cidrs", allow); err != nil {
+		return nil, err
 	}
-	return engine.Config{PortFirst: first, PortLast: last, AssemblyBytes: memory.Value(), Guard: guard, Logger: log}, nil
+	return guard, nil
 }
 
 // apiServer returns the addresses of the API server, both as this process

@@ -48,7 +48,7 @@ func (f *podFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.reportAddr, "report-bind-address", ":9443", "pods: address at which worker Pods report, over TLS with a certificate that is made and renewed here")
 	fs.StringVar(&f.endpoint, "report-endpoint", "", "pods: host:port at which workers find all replicas; default: torrent-operator-report.<namespace>.svc:9443, a headless Service")
 	fs.StringVar(&f.defaults, "worker-defaults", "", "pods: YAML file with what holds where a spec.worker says nothing")
-	fs.IntVar(&f.peerPort, "worker-peer-port", 6881, "pods: TCP port at which a worker takes peers where spec.network.listenPort says nothing")
+	fs.IntVar(&f.peerPort, "worker-peer-port", defaultPeerPort, "pods: TCP port at which a worker takes peers where spec.network.listenPort says nothing")
 }
 
 // check refuses what makes no sense, fills in what follows from the rest, and

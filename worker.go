@@ -13,13 +13,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/torrent-operator/torrent-operator/internal/cgroup"
 	"github.com/torrent-operator/torrent-operator/internal/cli"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
-	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 	"github.com/torrent-operator/torrent-operator/internal/executor/inproc"
 	"github.com/torrent-operator/torrent-operator/internal/report"
 	"github.com/torrent-operator/torrent-operator/internal/worker"
@@ -150,20 +148,15 @@ func workerEngine(f workerFlags, order report.Order, log *slog.Logger) (c engine
 	if port == 0 {
 		port = defaultPeerPort
 	}
-	guard := new(transport.Guard)
-	if guard.Deny, err = prefixes("--deny-cidrs", f.deny); err != nil {
-		return c, err
-	}
-	if guard.Allow, err = prefixes("--allow-cidrs", f.allow); err != nil {
+	guard, err := newGuard(f.deny, f.allow)
+	if err != nil {
 		return c, err
 	}
 	assembly, heap := workerMemory(cgroup.MemoryLimit())
 	if f.assembly != "" {
-		memory, err := resource.ParseQuantity(f.assembly)
-		if err != nil || memory.Value() < leastAssembly {
-			return c, fmt.Errorf("--assembly-memory: %q is not an amount of memory of at least 1Mi, such as 64Mi", f.assembly)
+		if assembly, err = assemblyMemory(f.assembly); err != nil {
+			return c, err
 		}
-		assembly = memory.Value()
 	}
 	if heap > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heap)

@@ -31,11 +31,53 @@ func (w *world) download(name string, t *torrent, volume v1alpha1.Volume) *v1alp
 	}
 }
 
-func is(condition, reason string) func(*v1alpha1.TorrentDownload) bool {
+// is says that a condition of a download is true.
+func is(condition string) func(*v1alpha1.TorrentDownload) bool {
 	return func(td *v1alpha1.TorrentDownload) bool {
-		c := meta.FindStatusCondition(td.Status.Conditions, condition)
-		return c != nil && c.Status == metav1.ConditionTrue && (reason == "" || c.Reason == reason)
+		return meta.IsStatusConditionTrue(td.Status.Conditions, condition)
 	}
+}
+
+// because says that a download is not ready, for a reason.
+func because(reason string) func(*v1alpha1.TorrentDownload) bool {
+	return func(td *v1alpha1.TorrentDownload) bool {
+		c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
+		return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reason
+	}
+}
+
+// hasProgress says that a download runs in a Pod and has verified something.
+func hasProgress(td *v1alpha1.TorrentDownload) bool {
+	return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0 && td.Status.Worker.PodName != ""
+}
+
+// slowly is a download of a torrent into claim "data", within a limit, that is
+// to be disturbed on its way.
+func (w *world) slowly(t *torrent, limit string) *v1alpha1.TorrentDownload {
+	td := w.download(t.name, t, v1alpha1.Volume{ClaimName: "data"})
+	td.Spec.Limits.DownloadBytesPerSecond = quantity(limit)
+	return td
+}
+
+// change changes a download as its user would.
+func (w *world) change(td *v1alpha1.TorrentDownload, change func(*v1alpha1.TorrentDownloadSpec)) {
+	w.Helper()
+	patch := client.MergeFrom(td.DeepCopy())
+	change(&td.Spec)
+	if err := w.Patch(w.Context(), td, patch); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// unlimited takes the limit off that slowly has set.
+func unlimited(spec *v1alpha1.TorrentDownloadSpec) { spec.Limits.DownloadBytesPerSecond = nil }
+
+// mustComplete waits for a download's end, and compares what it has fetched.
+func (w *world) mustComplete(td *v1alpha1.TorrentDownload, claim, folder string, t *torrent) *v1alpha1.TorrentDownload {
+	w.Helper()
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady))
+	w.mustHold(claim, folder, t)
+	return td
 }
 
 // mustHold compares what is in a claim with a torrent's content.
@@ -64,8 +106,7 @@ func TestADownloadFillsAClaimThatExists(t *testing.T) {
 	album := w.torrent("album", 3<<20)
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data", Path: "music"})
 	w.create(w.claim("data", "64Mi"), td)
-	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "music/album", album)
+	td = w.mustComplete(td, "data", "music/album", album)
 	for _, pod := range w.podsOf(td) {
 		if pod.Status.Phase != corev1.PodSucceeded {
 			t.Errorf("Pod %s is %s", pod.Name, pod.Status.Phase)
@@ -82,8 +123,7 @@ func TestAClaimIsMadeWhereADownloadHasATemplateForOne(t *testing.T) {
 	td := w.download("album", album, v1alpha1.Volume{ClaimTemplate: &v1alpha1.ClaimTemplate{}})
 	td.Spec.Source = v1alpha1.Source{Magnet: album.meta.Magnet().String()}
 	w.create(td)
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("album", "album", album)
+	w.mustComplete(td, "album", "album", album)
 }
 
 func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
@@ -92,7 +132,7 @@ func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
 	first := w.download("first", album, v1alpha1.Volume{ClaimName: "one"})
 	first.Spec.Seeding.Policy = v1alpha1.SeedingForever
 	w.create(w.claim("one", "64Mi"), first)
-	await(w, first, "seeding", is(v1alpha1.ConditionSeeding, ""))
+	await(w, first, "seeding", is(v1alpha1.ConditionSeeding))
 	// Nobody else has the torrent now, and nobody tells of its peers.
 	for _, name := range []string{"seeder", "tracker"} {
 		gone := w.pod(name)
@@ -103,19 +143,15 @@ func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
 	}
 	second := w.download("second", album, v1alpha1.Volume{ClaimName: "two"})
 	w.create(w.claim("two", "64Mi"), second)
-	await(w, second, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("two", "album", album)
+	w.mustComplete(second, "two", "album", album)
 }
 
 func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
-	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
-	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	td := w.slowly(album, "1Mi")
 	w.create(w.claim("data", "64Mi"), td)
-	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
-		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0 && td.Status.Worker.PodName != ""
-	})
+	td = await(w, td, "under way", hasProgress)
 	victim := td.Status.Worker.PodName
 	if err := w.Delete(t.Context(), w.pod(victim), client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
@@ -123,43 +159,25 @@ func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
 	td = await(w, td, "in another Pod", func(td *v1alpha1.TorrentDownload) bool {
 		return td.Status.Worker.PodName != "" && td.Status.Worker.PodName != victim && td.Status.Worker.Restarts > 0
 	})
-	patch := client.MergeFrom(td.DeepCopy())
-	td.Spec.Limits.DownloadBytesPerSecond = nil
-	if err := w.Patch(t.Context(), td, patch); err != nil {
-		t.Fatal(err)
-	}
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "album", album)
+	w.change(td, unlimited)
+	w.mustComplete(td, "data", "album", album)
 }
 
 func TestASuspendedDownloadHasNoPodAndGoesOn(t *testing.T) {
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
-	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
-	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	td := w.slowly(album, "1Mi")
 	w.create(w.claim("data", "64Mi"), td)
-	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
-		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0
-	})
-	set := func(suspend bool, limit string) {
-		t.Helper()
-		patch := client.MergeFrom(td.DeepCopy())
-		td.Spec.Suspend, td.Spec.Limits.DownloadBytesPerSecond = ptr.To(suspend), quantity(limit)
-		if err := w.Patch(t.Context(), td, patch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set(true, "1Mi")
-	td = await(w, td, "suspended", func(td *v1alpha1.TorrentDownload) bool {
-		c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
-		return c != nil && c.Reason == v1alpha1.ReasonSuspended
-	})
+	td = await(w, td, "under way", hasProgress)
+	w.change(td, func(spec *v1alpha1.TorrentDownloadSpec) { spec.Suspend = ptr.To(true) })
+	td = await(w, td, "suspended", because(v1alpha1.ReasonSuspended))
 	for _, pod := range w.podsOf(td) {
 		w.awaitGone(&pod)
 	}
-	set(false, "1Gi")
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "album", album)
+	w.change(td, func(spec *v1alpha1.TorrentDownloadSpec) {
+		spec.Suspend, spec.Limits.DownloadBytesPerSecond = ptr.To(false), quantity("1Gi")
+	})
+	w.mustComplete(td, "data", "album", album)
 }
 
 func TestADownloadRunsWhereTheNamespaceIsRestricted(t *testing.T) {
@@ -176,24 +194,21 @@ func TestADownloadRunsWhereTheNamespaceIsRestricted(t *testing.T) {
 	td := w.download("album", album, v1alpha1.Volume{ClaimTemplate: &v1alpha1.ClaimTemplate{}})
 	td.Spec.Source = v1alpha1.Source{Magnet: album.meta.Magnet().String()}
 	w.create(td)
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	await(w, td, "complete", is(v1alpha1.ConditionReady))
 }
 
 func TestADownloadGoesOnWithoutTheOperatorAndIsTakenUpAgain(t *testing.T) {
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
-	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
-	td.Spec.Limits.DownloadBytesPerSecond = quantity("1Mi")
+	td := w.slowly(album, "1Mi")
 	w.create(w.claim("data", "64Mi"), td)
-	td = await(w, td, "under way", func(td *v1alpha1.TorrentDownload) bool {
-		return td.Status.Progress != nil && td.Status.Progress.BytesVerified > 0 && td.Status.Worker.PodName != ""
-	})
+	td = await(w, td, "under way", hasProgress)
 	worker := td.Status.Worker.PodName
 	err := w.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(system), client.MatchingLabels{"app.kubernetes.io/name": account}, client.GracePeriodSeconds(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady))
 	if td.Status.Worker.Restarts > 0 || td.Status.Worker.PodName != "" && td.Status.Worker.PodName != worker {
 		t.Errorf("Pod %s began, and the status says %+v", worker, td.Status.Worker)
 	}
@@ -206,7 +221,7 @@ func TestADeletedDownloadTakesItsDataAlongWhereItShould(t *testing.T) {
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
 	td.Spec.DeletionPolicy = v1alpha1.DeletionDelete
 	w.create(w.claim("data", "64Mi"), td)
-	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady))
 	if err := w.Delete(t.Context(), td); err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,9 @@ package pods
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,24 +19,12 @@ import (
 	"github.com/torrent-operator/torrent-operator/test/cluster/nodes"
 )
 
-// because says that a download is not ready, for a reason.
-func because(reason string) func(*v1alpha1.TorrentDownload) bool {
-	return func(td *v1alpha1.TorrentDownload) bool {
-		c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
-		return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reason
-	}
-}
-
 // elsewhere serves a torrent in a namespace of its own, and has its .torrent
 // file known in this one.
 func (w *world) elsewhere(name string, size int) *torrent {
 	w.Helper()
 	t := newWorld(w.T).torrent(name, size)
-	file, err := t.meta.Marshal()
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, BinaryData: map[string][]byte{name + ".torrent": file}})
+	w.publish(t)
 	return t
 }
 
@@ -57,8 +43,7 @@ func TestADownloadWaitsForAQuotaThatIsExceeded(t *testing.T) {
 	if err := w.Delete(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "album", album)
+	w.mustComplete(td, "data", "album", album)
 }
 
 func TestADownloadThatFitsNoNodeSaysSoAndGoesOnWhenItDoes(t *testing.T) {
@@ -68,13 +53,8 @@ func TestADownloadThatFitsNoNodeSaysSoAndGoesOnWhenItDoes(t *testing.T) {
 	td.Spec.Worker.NodeSelector = map[string]v1alpha1.LabelValue{"nowhere": "true"}
 	w.create(w.claim("data", "64Mi"), td)
 	td = await(w, td, "unschedulable", because("Unschedulable"))
-	patch := client.MergeFrom(td.DeepCopy())
-	td.Spec.Worker.NodeSelector = nil
-	if err := w.Patch(t.Context(), td, patch); err != nil {
-		t.Fatal(err)
-	}
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "album", album)
+	w.change(td, func(spec *v1alpha1.TorrentDownloadSpec) { spec.Worker.NodeSelector = nil })
+	w.mustComplete(td, "data", "album", album)
 }
 
 func TestADownloadThatDoesNotFitIntoItsVolumeSaysSo(t *testing.T) {
@@ -99,7 +79,7 @@ func TestADownloadThatDoesNotFitIntoItsVolumeSaysSo(t *testing.T) {
 	w.create(volume, claim, td)
 	td = await(w, td, "out of space", because(download.ReasonInsufficientSpace))
 	if p := td.Status.Progress; p == nil || p.BytesTotal != 48<<20 {
-		t.Errorf("the status says %+v of %s bytes", p, strconv.Itoa(48<<20))
+		t.Errorf("the status says %+v of %d bytes", p, 48<<20)
 	}
 }
 
@@ -117,8 +97,7 @@ func TestADownloadWaitsForANodeThatIsLostAndGoesOnWhenItIsBack(t *testing.T) {
 	cordon(true) // Who serves the torrent is to live on.
 	album := w.torrent("album", 16<<20)
 	cordon(false)
-	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
-	td.Spec.Limits.DownloadBytesPerSecond = quantity("256Ki")
+	td := w.slowly(album, "256Ki")
 	td.Spec.Worker.NodeSelector = map[string]v1alpha1.LabelValue{corev1.LabelHostname: v1alpha1.LabelValue(node.Name)}
 	w.create(w.claim("data", "64Mi"), td)
 	td = await(w, td, "under way", because(v1alpha1.ReasonDownloading))
@@ -134,11 +113,6 @@ func TestADownloadWaitsForANodeThatIsLostAndGoesOnWhenItIsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(w, byName(node), "back", nodeReady(corev1.ConditionTrue))
-	patch := client.MergeFrom(td.DeepCopy())
-	td.Spec.Limits.DownloadBytesPerSecond = nil
-	if err := w.Patch(t.Context(), td, patch); err != nil {
-		t.Fatal(err)
-	}
-	await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
-	w.mustHold("data", "album", album)
+	w.change(td, unlimited)
+	w.mustComplete(td, "data", "album", album)
 }

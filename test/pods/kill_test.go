@@ -12,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,16 +25,14 @@ func TestAWorkerKilledTwentyTimesEndsWithTheRightBytes(t *testing.T) {
 	const kills = 20
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
-	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
-	td.Spec.Limits.DownloadBytesPerSecond = quantity("256Ki")
+	td := w.slowly(album, "256Ki")
 	w.create(w.claim("data", "64Mi"), td)
 	var last time.Time
 	killed := map[string]bool{}
 	for range kills {
 		td = await(w, td, "downloading in a new Pod", func(td *v1alpha1.TorrentDownload) bool {
-			c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
 			pod := td.Status.Worker.PodName
-			return c != nil && c.Reason == v1alpha1.ReasonDownloading && pod != "" && !killed[pod]
+			return because(v1alpha1.ReasonDownloading)(td) && pod != "" && !killed[pod]
 		})
 		name := td.Status.Worker.PodName
 		killed[name] = true
@@ -56,12 +53,8 @@ func TestAWorkerKilledTwentyTimesEndsWithTheRightBytes(t *testing.T) {
 		}
 		last = ran.FinishedAt.Time
 	}
-	patch := client.MergeFrom(td.DeepCopy())
-	td.Spec.Limits.DownloadBytesPerSecond = nil
-	if err := w.Patch(t.Context(), td, patch); err != nil {
-		t.Fatal(err)
-	}
-	td = await(w, td, "complete", is(v1alpha1.ConditionReady, ""))
+	w.change(td, unlimited)
+	td = await(w, td, "complete", is(v1alpha1.ConditionReady))
 	if td.Status.Worker.Restarts != kills {
 		t.Errorf("the status tells of %d restarts, and there were %d", td.Status.Worker.Restarts, kills)
 	}

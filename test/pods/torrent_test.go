@@ -42,11 +42,7 @@ func (w *world) torrent(name string, size int) *torrent {
 	if err != nil {
 		w.Fatal(err)
 	}
-	file, err := t.meta.Marshal()
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, BinaryData: map[string][]byte{name + ".torrent": file}})
+	w.publish(t)
 	w.awaitRunning(tracker)
 	seeder := w.pod("seeder", "download", "/torrent/"+name+".torrent", "--output=/data", "--seed")
 	seeder.Spec.Containers[0].Image = operatorImage
@@ -60,6 +56,16 @@ func (w *world) torrent(name string, size int) *torrent {
 	w.create(seeder)
 	w.awaitRunning(seeder)
 	return t
+}
+
+// publish puts the .torrent file into a ConfigMap of this namespace.
+func (w *world) publish(t *torrent) {
+	w.Helper()
+	file, err := t.meta.Marshal()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: t.name}, BinaryData: map[string][]byte{t.name + ".torrent": file}})
 }
 
 // volume holds the .torrent file.
