@@ -70,10 +70,14 @@ image: ## Build the image without Docker, for amd64 and arm64: dist/torrent-oper
 bench: ## Measure the engine beside other clients, for an hour and a half, or CASES="one four".
 	$(GO) run ./bench --write docs/performance.md $(CASES)
 
+# A cache for each checkout: findings are kept with the paths of their files,
+# and those of a checkout that is gone make the linter fail.
+LINT = GOLANGCI_LINT_CACHE=$(CACHE)/lint$(subst /,-,$(CURDIR)) $(TOOLS)/golangci-lint
+
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.
-	$(TOOLS)/golangci-lint run
-	$(TOOLS)/golangci-lint-kube-api-linter run -c .ci/kube-api-linter.yml --tests=false ./api/...
+	$(LINT) run
+	$(LINT)-kube-api-linter run -c .ci/kube-api-linter.yml --tests=false ./api/...
 	$(TOOLS)/kustomize build config/default >/dev/null
 	$(TOOLS)/kustomize build config/in-process >/dev/null
 	$(TOOLS)/kustomize build config/samples >/dev/null
@@ -88,7 +92,7 @@ generate: $(TOOLS) ## Generate the CRD, RBAC rules and deep copies from the Go t
 
 .PHONY: fmt
 fmt: $(TOOLS) ## Format the code.
-	$(TOOLS)/golangci-lint fmt
+	$(LINT) fmt
 
 .PHONY: clean
 clean: ## Remove what was built here; what lies in the cache stays.

@@ -53,7 +53,10 @@ func makeFolders(r root, name string) error {
 		}
 	}
 	if err := r.Mkdir(name, 0o777); err != nil {
-		return err
+		// Another download, which begins in the same folder, may have been first.
+		if info, again := r.Stat(name); again != nil || !info.IsDir() {
+			return err
+		}
 	}
 	return syncFolder(r, parent)
 }
