@@ -301,6 +301,13 @@ func TestWhatIsWrongHasAReason(t *testing.T) {
 		{"no peers", download.ReasonNoPeers, download.StateStalled, func(t *testing.T) Spec {
 			return Spec{Metainfo: quiet, Dir: t.TempDir()}
 		}},
+		{"no peers of a private torrent", download.ReasonNoPeers, download.StateStalled, func(t *testing.T) Spec {
+			private, err := metainfo.Create(t.Context(), root, metainfo.CreateOptions{Private: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return Spec{Metainfo: private, Dir: t.TempDir()}
+		}},
 		{"no tracker answers", download.ReasonTrackerUnreachable, download.StateStalled, func(t *testing.T) Spec {
 			return Spec{Metainfo: create(t, root, 64<<10, gone.URL+"/announce"), Dir: t.TempDir()}
 		}},
@@ -337,6 +344,9 @@ func TestWhatIsWrongHasAReason(t *testing.T) {
 			})
 			if p.Err.Message == "" || strings.Contains(c.name, "denied") && !strings.Contains(p.Err.Message, "--allow-cidrs=127.0.0.2/32") {
 				t.Errorf("the message is %q", p.Err.Message)
+			}
+			if private := spec.Metainfo.Info.Private; private && strings.Contains(p.Err.Message, "add trackers") { // BEP 27.
+				t.Errorf("the message advises what does not help: %q", p.Err.Message)
 			}
 		})
 	}

@@ -52,6 +52,7 @@ func firstProgress(s Spec) *download.Progress {
 // can't be said.
 func describe(p *download.Progress, m *metainfo.Metainfo, chosen *selection.Selection) {
 	p.InfoHash, p.Name, p.Pieces.Length = m.InfoHash.String(), m.Info.Name, m.Info.PieceLength
+	p.Private = m.Info.Private
 	if chosen == nil {
 		return
 	}
@@ -242,36 +243,40 @@ func (h *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Fai
 		}
 		unreachable = fmt.Sprintf("%s: %s", t.URL, t.LastError)
 	}
+	more := "add trackers or peers"
+	if p.Private { // It uses no trackers but its own (BEP 27).
+		more = "add peers"
+	}
 	switch {
 	case stats.Banned > 0:
 		return &download.Failure{
 			Reason: download.ReasonCorruptPeers,
 			Message: "the peers or web seeds that were found sent data that does not match the torrent and were banned; " +
-				"add other peers or trackers, and check that the torrent is the one that its seeders serve",
+				more + ", and check that the torrent is the one that its seeders serve",
 		}
 	case stats.Connected <= h.links.webSeeds() && h.webSeedsFailed(p) != nil:
 		return h.webSeedsFailed(p)
 	case stats.Connected == 0 && unreachable != "":
 		return &download.Failure{
 			Reason:  download.ReasonTrackerUnreachable,
-			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or add trackers or peers",
+			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or " + more,
 		}
 	case stats.Connected == 0 && h.denied.Load() != nil:
 		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + h.denied.Load().Error()}
 	case stats.Connected == 0 && stats.Filtered > 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "no peer could be connected to, and some that were found are at addresses that this download's peer filter does not let; widen it, or add trackers or peers",
+			Message: "no peer could be connected to, and some that were found are at addresses that this download's peer filter does not let; widen it, or " + more,
 		}
 	case stats.Connected == 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "no peer could be connected to; the torrent may have no seeders now, or their port can't be reached from here; add trackers or peers",
+			Message: "no peer could be connected to; the torrent may have no seeders now, or their port can't be reached from here; " + more,
 		}
 	default:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "the connected peers send nothing: they lack the missing pieces or serve others first; add trackers or peers",
+			Message: "the connected peers send nothing: they lack the missing pieces or serve others first; " + more,
 		}
 	}
 }

@@ -248,10 +248,14 @@ func noTracker(p *download.Progress) *download.Failure {
 	if n := len(p.Trackers); n > 1 {
 		which = fmt.Sprintf("%s and %d others", which, n-1)
 	}
+	more := "trackers or peers"
+	if p.Private { // It uses no trackers but its own (BEP 27).
+		more = "peers"
+	}
 	return &download.Failure{
 		Reason: download.ReasonTrackerUnreachable,
 		Message: fmt.Sprintf("No tracker answers (%s), so no peers can be found. It goes on trying. "+
-			"Check that the address is right and can be reached from here, or add trackers or peers to spec.discovery.", which),
+			"Check that the address is right and can be reached from here, or add %s to spec.discovery.", which, more),
 	}
 }
 

@@ -334,6 +334,14 @@ func TestUnreachableTrackerIsNotTheSameAsNoPeers(t *testing.T) {
 	w.stands(status.InProgressStatus, "TrackerUnreachable")
 	if m := ready(w.td.Status.Conditions).Message; !strings.Contains(m, "tracker.example:80") || !strings.Contains(m, "and 2 others") {
 		t.Errorf("message %q does not name the tracker", m)
+	} else if !strings.Contains(m, "add trackers") {
+		t.Errorf("message %q does not say what to do", m)
+	}
+	private := down(snapshot(download.StateDownloading, 1))
+	private.Private = true // It uses no trackers but its own (BEP 27).
+	w.sees(private).decide()
+	if m := ready(w.td.Status.Conditions).Message; strings.Contains(m, "add trackers") || !strings.Contains(m, "add peers") {
+		t.Errorf("message %q does not fit a private torrent", m)
 	}
 	d := w.sees(down(snapshot(download.StateStalled, 1))).decide()
 	w.stands(status.FailedStatus, "TrackerUnreachable")
