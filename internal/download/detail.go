@@ -19,19 +19,25 @@ type Inspector interface {
 type Detail struct {
 	Progress Progress // With Pieces.Have, the exact bitfield.
 
-	// Active are the indexes of the pieces that are begun and not yet
-	// verified, in ascending order.
+	// Active are the pieces that are begun and not yet verified, in ascending
+	// order. They are counted as in Pieces.Have: wanted ones, each in its turn.
 	Active []int
 
 	Peers []Peer // Connected ones, longest connected first.
-	Files []File // Of the torrent, in its order; nil until that is resolved.
+	Files []File // Of the torrent, in its order; nil until that is resolved, and while data is being checked.
+
+	// FileCount is how many files the torrent has. Of one that has very many
+	// Files may be the first ones only.
+	FileCount int
 }
 
 // Peer is a connected peer.
 type Peer struct {
 	Address string // host:port, or scheme and host of a web seed.
 	Client  string // What it says that it is, made fit to show; "" if it does not say.
-	Source  string // How it was found: tracker, pex, magnet, spec, neighbour, incoming, webseed.
+	// Source is how it was found: tracker, pex, user (the spec, the magnet link
+	// or the operator named it), incoming (it called), or webseed.
+	Source string
 
 	Since time.Time // When the handshake was done.
 

@@ -192,22 +192,27 @@ func (p wireProgress) value() download.Progress {
 type list[T any] []T
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (l *list[T]) UnmarshalJSON(b []byte) error {
-	*l = nil
+func (l *list[T]) UnmarshalJSON(b []byte) (err error) {
+	*l, err = readList[T](b, MaxList)
+	return err
+}
+
+// readList reads a JSON list, and no more than most of its elements.
+func readList[T any](b []byte, most int) (l []T, err error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	begin, err := d.Token()
 	if err != nil || begin == nil {
-		return err
+		return nil, err
 	}
 	if begin != json.Delim('[') {
-		return errors.New("there is something else where a list should be")
+		return nil, errors.New("there is something else where a list should be")
 	}
-	for d.More() && len(*l) < MaxList {
+	for d.More() && len(l) < most {
 		var v T
 		if err := d.Decode(&v); err != nil {
-			return err
+			return nil, err
 		}
-		*l = append(*l, v)
+		l = append(l, v)
 	}
-	return nil
+	return l, nil
 }

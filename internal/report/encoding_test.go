@@ -229,9 +229,10 @@ func fuzz[T any](f *testing.F, form string, decode func([]byte) (T, error), enco
 	})
 }
 
-func FuzzOrder(f *testing.F) { fuzz(f, "order", DecodeOrder, EncodeOrder) }
-func FuzzPush(f *testing.F)  { fuzz(f, "push", DecodePush, EncodePush) }
-func FuzzReply(f *testing.F) { fuzz(f, "reply", DecodeReply, EncodeReply) }
+func FuzzOrder(f *testing.F)  { fuzz(f, "order", DecodeOrder, EncodeOrder) }
+func FuzzPush(f *testing.F)   { fuzz(f, "push", DecodePush, EncodePush) }
+func FuzzReply(f *testing.F)  { fuzz(f, "reply", DecodeReply, EncodeReply) }
+func FuzzDetail(f *testing.F) { fuzz(f, "detail", DecodeDetail, EncodeDetail) }
 func FuzzResult(f *testing.F) {
 	fuzz(f, "result", DecodeResult, func(r Result) ([]byte, error) { return EncodeResult(r), nil })
 }

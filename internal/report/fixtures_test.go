@@ -74,3 +74,15 @@ func someResult() Result {
 	p.Pieces.Have, p.Trackers, p.WebSeeds = nil, nil, nil
 	return Result{Progress: p, Revision: "7"}
 }
+
+// someDetail has a value in every field.
+func someDetail() download.Detail {
+	return download.Detail{
+		Progress: someProgress(), Active: []int{4, 5},
+		Peers: []download.Peer{{
+			Address: "192.0.2.1:6881", Client: "someone 1.0", Source: "tracker", Since: when, Downloaded: 1, Uploaded: 2,
+			DownloadBytesPerSecond: 3, UploadBytesPerSecond: 4, Pieces: 5, Choking: true, Interested: true, Choked: true, Wanted: true, Snubbed: true,
+		}},
+		Files: []download.File{{Path: "a/b", Size: 100, Verified: 40, Selected: true}}, FileCount: 2,
+	}
+}

@@ -17,6 +17,11 @@ const (
 	MaxReply = 4 << 20
 	// MaxList is how many trackers, and how many web seeds, a push tells of.
 	MaxList = 1000
+	// MaxDetail bounds a detail as JSON, in bytes; MaxActive and MaxFiles how
+	// many pieces that are being fetched, and how many files, it tells of.
+	MaxDetail = 16 << 20
+	MaxActive = 64 << 10
+	MaxFiles  = 10_000
 
 	maxToken   = 8 << 10  // Bytes of a token.
 	maxCA      = 64 << 10 // Bytes of the file of certificates.
@@ -29,6 +34,12 @@ const (
 	attemptTimeout = 10 * time.Second // For each of them.
 	dialTimeout    = 3 * time.Second
 	keepIdle       = 10 * time.Second // How long a connection waits for the next push; less than idleTimeout.
+)
+
+// What looks at its download may take of the worker.
+const (
+	maxLooks    = 2                // At once.
+	lookTimeout = 10 * time.Second // For the download to answer.
 )
 
 // What pushes may take of the operator.
