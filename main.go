@@ -20,7 +20,7 @@ func main() {
 		Use:   "torrent-operator",
 		Short: "BitTorrent downloads, for Kubernetes and without",
 	}
-	root.AddCommand(managerCommand(), workerCommand())
+	root.AddCommand(managerCommand(), workerCommand(), dashboardCommand())
 	root.AddCommand(cli.Commands()...)
 	os.Exit(cli.Main(root))
 }

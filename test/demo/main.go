@@ -84,7 +84,7 @@ func run(parent context.Context, out io.Writer, binary string, exit bool) (err e
 	}
 	d.undo(func() { os.RemoveAll(d.dir) })
 	for _, step := range []func(context.Context) error{
-		d.startControlPlane, d.startTracker, d.makeTorrent, d.startSeeders,
+		d.startControlPlane, d.startDashboard, d.startTracker, d.makeTorrent, d.startSeeders,
 		d.startOperator, d.applyObjects, d.awaitDownload, d.compare, d.byLink,
 	} {
 		if err := step(ctx); err != nil {

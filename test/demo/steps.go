@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,19 +80,36 @@ func gitVersion(yaml string) (version string) {
 	return version
 }
 
-func (d *demo) startTracker(ctx context.Context) error {
+func (d *demo) startTracker(ctx context.Context) (err error) {
+	d.trackerAt, err = d.announced(ctx, "tracker", "tracker", "--listen=127.0.0.1:0", "--interval=10s")
+	if err == nil {
+		d.say("The tracker listens at %s", d.trackerAt)
+	}
+	return err
+}
+
+// startDashboard runs the dashboard with the rights of an administrator.
+func (d *demo) startDashboard(ctx context.Context) error {
+	address, err := d.announced(ctx, "dashboard", "dashboard", "--kubeconfig="+d.cp.Kubeconfig)
+	if err == nil {
+		d.say("Watch all of it in a browser, too: %s", address)
+	}
+	return err
+}
+
+// announced launches a command that prints where it listens, and returns that.
+func (d *demo) announced(ctx context.Context, name string, args ...string) (string, error) {
 	said := newLines()
-	if err := d.launch("tracker", said, d.binary, "tracker", "--listen=127.0.0.1:0", "--interval=10s"); err != nil {
-		return err
+	if err := d.launch(name, said, append([]string{d.binary}, args...)...); err != nil {
+		return "", err
 	}
 	select {
-	case d.trackerAt = <-said.first:
-		d.say("The tracker listens at %s", d.trackerAt)
-		return nil
+	case address := <-said.first:
+		return address, nil
 	case <-time.After(patience):
-		return errors.New("the tracker did not say where it listens")
+		return "", fmt.Errorf("the %s did not say where it listens", name)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
 }
 
