@@ -59,8 +59,8 @@ type TorrentDownloadSpec struct {
 	// +optional
 	Limits Limits `json:"limits,omitzero"`
 
-	// network says how peers from outside of the cluster reach a download that
-	// runs in a Pod of its own.
+	// network says how the download speaks with peers, and how peers from
+	// outside of the cluster reach one that runs in a Pod of its own.
 	// +optional
 	Network Network `json:"network,omitzero"`
 
@@ -483,9 +483,20 @@ type Limits struct {
 	MaxPeers int32 `json:"maxPeers,omitempty"`
 }
 
-// Network says how peers from outside of the cluster reach a download that
-// runs in a Pod of its own.
+// Network says how a download speaks with peers, and how peers from outside of
+// the cluster reach one that runs in a Pod of its own.
 type Network struct {
+	// encryption says whether connections to peers are encrypted, as
+	// BitTorrent clients do it so that providers don't recognize them: Allow
+	// takes both from peers that connect, and connects in the clear first and
+	// then encrypted; Prefer takes both, and connects encrypted first;
+	// Require has no connection that is not encrypted, and Disable none that
+	// is. It hides nothing from peers, costs processor time, and does not
+	// concern trackers and web seeds.
+	// +kubebuilder:default=Allow
+	// +optional
+	Encryption NetworkEncryption `json:"encryption,omitempty"`
+
 	// listenPort is the TCP port at which the Pod takes peers, 6881 without
 	// it.
 	// +kubebuilder:validation:Minimum=1024
@@ -500,6 +511,23 @@ type Network struct {
 	// +optional
 	Service NetworkService `json:"service,omitempty"`
 }
+
+// NetworkEncryption says whether connections to peers are encrypted.
+//
+// +kubebuilder:validation:Enum=Allow;Prefer;Require;Disable
+type NetworkEncryption string
+
+// The ways to treat encryption.
+const (
+	// EncryptionAllow takes both, and connects in the clear first.
+	EncryptionAllow NetworkEncryption = "Allow"
+	// EncryptionPrefer takes both, and connects encrypted first.
+	EncryptionPrefer NetworkEncryption = "Prefer"
+	// EncryptionRequire has no connection that is not encrypted.
+	EncryptionRequire NetworkEncryption = "Require"
+	// EncryptionDisable has none that is.
+	EncryptionDisable NetworkEncryption = "Disable"
+)
 
 // NetworkService is the type of the Service of a download.
 //

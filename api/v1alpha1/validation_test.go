@@ -108,6 +108,7 @@ func TestValidObjects(t *testing.T) {
 		"a Pod with as much as can be": with("worker: {nodeSelector: {" + manyKeys(32) + "}, labels: {" + manyKeys(32) + "}, annotations: {" + manyKeys(31) + "a: '" + strings.Repeat("x", 4096) + "'}, " +
 			"tolerations: [" + strings.Repeat("{operator: Exists},", 64) + "], topologySpreadConstraints: [" + manySpreads(16) + "], fsGroup: 2147483647}"),
 		"the lowest port":            with("network: {listenPort: 1024, service: NodePort}"),
+		"only encryption":            with("network: {encryption: Require}"),
 		"the highest port":           with("network: {listenPort: 65535, service: LoadBalancer}"),
 		"no Service":                 with("network: {service: None}"),
 		"no second attempt":          with("retry: {backoffLimit: 0, activeDeadlineSeconds: 0}"),
@@ -230,6 +231,7 @@ var refused = map[string]struct{ spec, message string }{
 	"group beyond all":     {with("worker: {fsGroup: 2147483648}"), "should be less than or equal to 2147483647"},
 	"port of root":         {with("network: {listenPort: 1023}"), "should be greater than or equal to 1024"},
 	"no port":              {with("network: {listenPort: 65536}"), "should be less than or equal to 65535"},
+	"no such encryption":   {with("network: {encryption: Forced}"), `supported values: "Allow", "Prefer", "Require", "Disable"`},
 	"internal Service":     {with("network: {service: ClusterIP}"), `supported values: "None", "NodePort", "LoadBalancer"`},
 	"attempts below 0":     {with("retry: {backoffLimit: -1}"), "should be greater than or equal to 0"},
 	"1001 attempts":        {with("retry: {backoffLimit: 1001}"), "should be less than or equal to 1000"},

@@ -123,6 +123,7 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"download x --peer 10.0.0.1", "host:port"},
 		{"download x --allow-peers 10.0.0.1", "is no network"},
 		{"download x --deny-peers nonsense/8", "is no network"},
+		{"download x --encryption forced", "none of allow, prefer, require and disable"},
 		{"download x --tracker udp://t.example", "a udp:// URL needs a port"},
 		{"download x --tracker udp://:80", "must be a URL"},
 		{"download x --tracker wss://t.example", "http:// or https:// or udp://"},

@@ -38,6 +38,7 @@ type downloadFlags struct {
 	webSeeds            []string
 	noPEX               bool
 	allow, deny         networks
+	encryption          encryption
 	headers, bundles    []string
 	credentials         []download.Credential // What they say.
 	limitDown, limitUp  size
@@ -106,6 +107,7 @@ directly.
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
 	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
 	flags.Var(&f.deny, "deny-peers", "network in which there may be no peers, also if it is part of one of --allow-peers; may be given several times")
+	flags.Var(&f.encryption, "encryption", "encrypt connections to peers: allow, prefer, require or disable; allow connects in the clear first, prefer encrypted (default allow)")
 	flags.StringArrayVar(&f.include, "include", nil, "pattern of files to download; may be given several times (default all)")
 	flags.StringArrayVar(&f.exclude, "exclude", nil, "pattern of files to leave out; may be given several times")
 	flags.StringArrayVar(&f.priority, "priority", nil, "high=PATTERN or low=PATTERN: files to download before or after all others; may be given several times")
@@ -231,7 +233,7 @@ func (f *downloadFlags) spec(t torrent) engine.Spec {
 		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		Files:    files,
 		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX, Credentials: f.credentials,
-		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny},
+		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny}, Encryption: download.Encryption(f.encryption),
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,
 		},

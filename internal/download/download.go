@@ -44,6 +44,7 @@ type Request struct {
 	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
 	NoPEX        bool     // Peers are not asked for further peers, nor told of any (BEP 11).
 	PeerFilter   PeerFilter
+	Encryption   Encryption
 	Credentials  []Credential
 	Volume       Volume
 	Files        Files // Which files are wanted; the zero value is all of them.
@@ -154,6 +155,25 @@ type PeerFilter struct {
 	Allow []netip.Prefix // Only these, or all if there are none;
 	Deny  []netip.Prefix // and of them not these.
 }
+
+// Encryption says whether connections to peers are encrypted, by what
+// BitTorrent clients call message stream encryption. It hides what they are
+// from who forwards them, and nothing from peers.
+type Encryption string
+
+// The ways to treat encryption. The zero value is EncryptionAllow.
+const (
+	// EncryptionAllow takes callers either way, and dials in the clear first
+	// and then encrypted.
+	EncryptionAllow Encryption = "Allow"
+	// EncryptionPrefer takes callers either way, and dials encrypted first and
+	// then in the clear.
+	EncryptionPrefer Encryption = "Prefer"
+	// EncryptionRequire has no connection that is not encrypted throughout.
+	EncryptionRequire Encryption = "Require"
+	// EncryptionDisable has none that is.
+	EncryptionDisable Encryption = "Disable"
+)
 
 // Inbound says how peers outside of the cluster reach a download.
 type Inbound struct {

@@ -20,6 +20,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 	"github.com/torrent-operator/torrent-operator/internal/engine/webseed"
@@ -79,6 +80,7 @@ type Engine struct {
 	mu       sync.Mutex
 	closed   bool
 	torrents map[metainfo.Hash][]*Torrent // More than one when a torrent is wanted in several folders.
+	named    map[mse.Name]metainfo.Hash   // All of torrents, by what encrypted callers name them.
 }
 
 // New starts an engine: it listens for peers and waits for torrents. The error
@@ -110,6 +112,7 @@ func New(cfg Config) (*Engine, error) {
 		metadata: newBudget(smallMetadata, largeMetadata),
 		lookup:   net.DefaultResolver.LookupNetIP,
 		torrents: map[metainfo.Hash][]*Torrent{},
+		named:    map[mse.Name]metainfo.Hash{},
 	}
 	copy(e.peerID[:], peerIDPrefix)
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -119,7 +122,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.net, err = transport.Listen(transport.Config{
 		PortFirst: cfg.PortFirst, PortLast: cfg.PortLast, Addrs: cfg.Listen,
-		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Known: e.known,
+		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Torrents: callers{e},
 	})
 	if err != nil {
 		return nil, err
@@ -155,6 +158,8 @@ type Spec struct {
 	WebSeeds []string       // URLs (BEP 19), added to the torrent's own.
 	NoPEX    bool           // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
 	Filter   download.PeerFilter
+	// Encryption holds for connections to peers, not for web seeds.
+	Encryption download.Encryption
 	// Credentials go to the trackers and web seeds that they are for.
 	Credentials []download.Credential
 	Seeding     download.Seeding
@@ -196,6 +201,7 @@ func (e *Engine) Add(s Spec) (*Torrent, error) {
 		}
 	}
 	e.torrents[t.hash] = append(e.torrents[t.hash], t)
+	e.named[mse.NameOf(t.hash)] = t.hash
 	go t.run()
 	return t, nil
 }
@@ -232,6 +238,7 @@ func (e *Engine) forget(t *Torrent) {
 	rest := slices.DeleteFunc(e.torrents[t.hash], func(o *Torrent) bool { return o == t })
 	if len(rest) == 0 {
 		delete(e.torrents, t.hash)
+		delete(e.named, mse.NameOf(t.hash))
 	} else {
 		e.torrents[t.hash] = rest
 	}

@@ -86,6 +86,7 @@ func (h *hub) apply(want Update) {
 		h.toWebSeeds.Set(want.Credentials)
 	}
 	h.trackers.SetExtra(want.Trackers)
+	h.links.suit(want.Encryption)
 	if !sameFilter(want.Filter, h.want.Filter) {
 		h.forgetNamed() // Those that are let now are looked up again.
 	}

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
-	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/peerconn"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
@@ -31,6 +31,8 @@ type link struct {
 	peer swarm.Peer
 	conn conn
 	name string // The host of a web seed; "" of a peer.
+	// secret says that all of a peer's connection is encrypted.
+	secret bool
 }
 
 // conn is what a link leads to: a peer, or a web seed, which looks like one.
@@ -82,6 +84,22 @@ func (ls *links) remove(p swarm.Peer) {
 	delete(ls.open, p)
 }
 
+// suit ends the connections to peers that a wish for encryption does not let.
+func (ls *links) suit(wish download.Encryption) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.open {
+		l.suit(wish)
+	}
+}
+
+// suit ends the link if a wish for encryption does not let it.
+func (l *link) suit(wish download.Encryption) {
+	if l.name == "" && (wish == download.EncryptionRequire && !l.secret || wish == download.EncryptionDisable && l.secret) {
+		l.conn.Close("encryption")
+	}
+}
+
 // close ends all connections and lets no new ones in.
 func (ls *links) close() {
 	ls.mu.Lock()
@@ -130,9 +148,10 @@ func (l *link) ReadBlock(dst []byte, index, begin uint32) error {
 // dial connects to addr without making the torrent's goroutine wait.
 func (h *hub) dial(addr netip.AddrPort) {
 	h.work.Add(1)
+	encryption := h.want.Encryption
 	go func() {
 		defer h.work.Done()
-		p, err := h.t.engine.net.Dial(h.ctx, addr, h.t.hash)
+		p, err := h.t.engine.net.Dial(h.ctx, addr, h.t.hash, encryption)
 		if err == nil {
 			err = h.serve(p, false)
 		}
@@ -152,12 +171,12 @@ var errStopped = errors.New("the torrent is being stopped")
 // serve runs a connection whose handshake is done until it ends. An error
 // means that it never became a link.
 func (h *hub) serve(p *transport.Peer, incoming bool) error {
-	l, pieces := &link{hub: h}, wire.UnknownPieces
+	l, pieces := &link{hub: h, secret: p.Encrypted}, wire.UnknownPieces
 	if m := h.t.meta.Load(); m != nil {
 		pieces = m.Info.PieceCount()
 	}
 	l.conn = peerconn.New(peerconn.Config{
-		Conn: p.Conn, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: pieces,
+		Conn: p.Conn, Stream: p.Stream, Sink: l, Source: l, Fast: p.Fast, Extended: p.Extended, Pieces: pieces,
 		Down: []*rate.Limiter{h.t.down, h.t.engine.down},
 		Up:   []*rate.Limiter{h.t.up, h.t.engine.up},
 	})
@@ -166,6 +185,8 @@ func (h *hub) serve(p *transport.Peer, incoming bool) error {
 		return errStopped
 	}
 	defer h.work.Done()
+	want, _ := h.t.wishes() // It may have changed since the handshake began.
+	l.suit(want.Encryption)
 	h.inbox.post(swarm.Event{
 		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID,
 		Fast: p.Fast, Extended: p.Extended, Incoming: incoming,
@@ -176,9 +197,6 @@ func (h *hub) serve(p *transport.Peer, incoming bool) error {
 	h.inbox.post(swarm.Event{Kind: swarm.Gone, Peer: l.peer})
 	return nil
 }
-
-// known is asked by the transport for which torrents it may answer a caller.
-func (e *Engine) known(hash metainfo.Hash) bool { return e.serving(hash) != nil }
 
 // accept is called by the transport for each caller whose handshake is done,
 // on a goroutine of its own.

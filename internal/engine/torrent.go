@@ -56,6 +56,7 @@ type Update struct {
 	Trackers, Peers, WebSeeds []string
 	NoPEX                     bool
 	Filter                    download.PeerFilter
+	Encryption                download.Encryption
 	Credentials               []download.Credential
 	Seeding                   download.Seeding
 	Limits                    download.Limits
@@ -74,7 +75,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		verify:  s.Verify,
 		want: Update{
 			Files:    s.Files,
-			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Credentials: s.Credentials, NoPEX: s.NoPEX, Filter: s.Filter, Seeding: s.Seeding,
+			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Credentials: s.Credentials, NoPEX: s.NoPEX, Filter: s.Filter, Encryption: s.Encryption, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}

@@ -27,6 +27,7 @@ func (s *situation) request() download.Request {
 		WebSeeds:      spec.Discovery.WebSeeds,
 		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
 		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
+		Encryption:    download.Encryption(spec.Network.Encryption),
 		Files:         files(spec.Files),
 		Volume:        download.Volume{ClaimName: s.claimName(), ClaimUID: s.in.Claim.UID, Path: spec.Volume.Path},
 		Seeding: download.Seeding{

@@ -167,6 +167,7 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 			Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, PEX: v1alpha1.Disabled,
 			PeerFilter: v1alpha1.PeerFilter{Allow: []string{"10.0.0.0/8"}, Deny: []string{"2001:db8::/32"}},
 		},
+		Network:      v1alpha1.Network{Encryption: v1alpha1.EncryptionRequire},
 		Verification: v1alpha1.Verification{InfoHash: strings.ToUpper(hash)},
 		Seeding:      v1alpha1.Seeding{Policy: v1alpha1.SeedingDuration, DurationSeconds: 90},
 		Limits:       v1alpha1.Limits{DownloadBytesPerSecond: &down, UploadBytesPerSecond: &up, MaxPeers: 7},
@@ -178,9 +179,10 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 		PeerFilter: download.PeerFilter{
 			Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Deny: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
 		},
-		Volume:  download.Volume{ClaimName: "c", Path: "a/b"},
-		Seeding: download.Seeding{Policy: download.SeedDuration, Duration: 90 * time.Second},
-		Limits:  download.Limits{DownloadBytesPerSecond: 100 << 20, UploadBytesPerSecond: 2000, MaxPeers: 7}, Preallocate: true, StallTimeout: time.Minute,
+		Encryption: download.EncryptionRequire,
+		Volume:     download.Volume{ClaimName: "c", Path: "a/b"},
+		Seeding:    download.Seeding{Policy: download.SeedDuration, Duration: 90 * time.Second},
+		Limits:     download.Limits{DownloadBytesPerSecond: 100 << 20, UploadBytesPerSecond: 2000, MaxPeers: 7}, Preallocate: true, StallTimeout: time.Minute,
 	}
 	same(t, got, want)
 

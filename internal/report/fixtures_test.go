@@ -27,6 +27,7 @@ func someRequest() download.Request {
 		PeerFilter: download.PeerFilter{
 			Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Deny: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
 		},
+		Encryption: download.EncryptionRequire,
 		Credentials: []download.Credential{{
 			Origin: "https://tracker.example.org", Headers: map[string]string{"X-Key": "k"}, CABundle: []byte("PEM"),
 		}},

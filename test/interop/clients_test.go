@@ -43,19 +43,24 @@ type transfer struct {
 // untilExit is the download of a leecher that ends when it is complete.
 func untilExit(p *process) transfer { return transfer{p, p.wait} }
 
-var torrentOperator = client{
-	name: "torrent-operator",
-	pads: true,
-	seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
-		seed := startDownload(t, "torrent-operator", torrent, dir, "--seed")
-		// It serves before that already, but what it has is not synced yet, so
-		// stopping it would be an interruption.
-		awaitState(ctx, t, seed, download.StateSeeding)
-		return seed
-	},
-	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
-		return untilExit(startDownload(t, "torrent-operator", torrent, dir))
-	},
+var torrentOperator = torrentOperatorWith()
+
+// torrentOperatorWith is torrent-operator with more flags.
+func torrentOperatorWith(flags ...string) client {
+	return client{
+		name: "torrent-operator",
+		pads: true,
+		seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
+			seed := startDownload(t, "torrent-operator", torrent, dir, append(flags, "--seed")...)
+			// It serves before that already, but what it has is not synced yet, so
+			// stopping it would be an interruption.
+			awaitState(ctx, t, seed, download.StateSeeding)
+			return seed
+		},
+		leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
+			return untilExit(startDownload(t, "torrent-operator", torrent, dir, flags...))
+		},
+	}
 }
 
 const (
@@ -63,31 +68,41 @@ const (
 	libtorrent = "testdata/libtorrent_peer.py"
 )
 
-var libtorrentClient = client{
-	name: "libtorrent",
-	pads: true,
-	seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
-		return startLibtorrent(t, "seed", torrent, dir)
-	},
-	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
-		return untilExit(startLibtorrent(t, "leech", torrent, dir))
-	},
+var libtorrentClient = libtorrentWith()
+
+// libtorrentWith is libtorrent with options of its script.
+func libtorrentWith(options ...string) client {
+	return client{
+		name: "libtorrent",
+		pads: true,
+		seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
+			return startLibtorrent(t, "seed", torrent, dir, options...)
+		},
+		leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
+			return untilExit(startLibtorrent(t, "leech", torrent, dir, options...))
+		},
+	}
 }
 
-// startLibtorrent starts a peer that wants these files, or all.
-func startLibtorrent(t *testing.T, role, torrent, dir string, files ...string) *process {
+// startLibtorrent starts a peer that wants the files of an option, or all.
+func startLibtorrent(t *testing.T, role, torrent, dir string, options ...string) *process {
 	argv := []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))}
-	return start(t, "libtorrent", program(append(argv, files...)...))
+	return start(t, "libtorrent", program(append(argv, options...)...))
 }
 
-var aria2 = client{
-	name: "aria2",
-	seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
-		return startAria2(t, torrent, dir, "--check-integrity=true", "--seed-ratio=0.0")
-	},
-	leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
-		return untilExit(startAria2(t, torrent, dir, "--seed-time=0"))
-	},
+var aria2 = aria2With()
+
+// aria2With is aria2 with more flags.
+func aria2With(flags ...string) client {
+	return client{
+		name: "aria2",
+		seed: func(_ context.Context, t *testing.T, torrent, dir string) *process {
+			return startAria2(t, torrent, dir, append(flags, "--check-integrity=true", "--seed-ratio=0.0")...)
+		},
+		leech: func(_ context.Context, t *testing.T, torrent, dir string) transfer {
+			return untilExit(startAria2(t, torrent, dir, append(flags, "--seed-time=0")...))
+		},
+	}
 }
 
 func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
@@ -102,28 +117,36 @@ func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 	return start(t, "aria2", program(append(append(argv, more...), torrent)...))
 }
 
-var transmission = client{
-	name: "transmission",
-	seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
-		return startTransmission(ctx, t, torrent, dir).process
-	},
-	leech: func(ctx context.Context, t *testing.T, torrent, dir string) transfer {
-		return startTransmission(ctx, t, torrent, dir)
-	},
-	dialed:     true,
-	skipsEmpty: true,
+// tolerated has transmission prefer connections that are not encrypted.
+const tolerated = "--encryption-tolerated"
+
+var transmission = transmissionWith(tolerated)
+
+// transmissionWith is transmission with another flag for encryption.
+func transmissionWith(encryption string) client {
+	return client{
+		name: "transmission",
+		seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
+			return startTransmission(ctx, t, torrent, dir, encryption).process
+		},
+		leech: func(ctx context.Context, t *testing.T, torrent, dir string) transfer {
+			return startTransmission(ctx, t, torrent, dir, encryption)
+		},
+		dialed:     true,
+		skipsEmpty: true,
+	}
 }
 
 // startTransmission starts a daemon that knows one torrent, and looks after
 // what is in dir already. It wants these files, told by numbers with commas
 // between them, or all.
-func startTransmission(ctx context.Context, t *testing.T, torrent, dir string, files ...string) transfer {
+func startTransmission(ctx context.Context, t *testing.T, torrent, dir, encryption string, files ...string) transfer {
 	rpc, config := freePort(t), t.TempDir()
 	settings, err := json.Marshal(map[string]any{
 		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
 		"rpc-bind-address": "127.0.0.1", "rpc-port": rpc, "rpc-authentication-required": false,
 		"dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
-		"port-forwarding-enabled": false, "encryption": 0, "ratio-limit-enabled": false,
+		"port-forwarding-enabled": false, "ratio-limit-enabled": false,
 		"preallocation": 0, "download-dir": dir, "message-level": 3,
 	})
 	if err != nil {
@@ -132,7 +155,7 @@ func startTransmission(ctx context.Context, t *testing.T, torrent, dir string, f
 	if err := os.WriteFile(filepath.Join(config, "settings.json"), settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config))
+	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config, encryption))
 	remote := &transmissionRPC{url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
 	err = await(ctx, "transmission to answer", func() (bool, error) {
 		return remote.call(ctx, "session-get", nil, nil) == nil, nil

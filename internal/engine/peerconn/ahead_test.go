@@ -49,6 +49,9 @@ func length(i uint32) uint32 {
 // back what is on its way.
 func hangUp(t *testing.T, peer net.Conn) {
 	t.Helper()
+	if s, ok := peer.(sealed); ok {
+		peer = s.Conn
+	}
 	if err := peer.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Error(err)
 	}
@@ -57,7 +60,7 @@ func hangUp(t *testing.T, peer net.Conn) {
 func TestWhateverOrderBlocksComeInTheyLandInTheirPlaces(t *testing.T) {
 	const n = 300
 	for seed := range uint64(10) {
-		ours, peers := tcpPair(t)
+		ours, peers := []func(testing.TB) (ours, peers net.Conn){tcpPair, encryptedPair}[seed%2](t)
 		w := newWorld(t)
 		c, result := w.run(ours, func(cfg *Config) { cfg.Pieces = n })
 		for i := range uint32(n) {
@@ -87,10 +90,16 @@ func TestWhateverOrderBlocksComeInTheyLandInTheirPlaces(t *testing.T) {
 // What comes in order is read in few calls, so few blocks need a claim of
 // their own.
 func TestBlocksInOrderAreExpected(t *testing.T) {
+	t.Run("TCP", func(t *testing.T) { expectsInOrder(t, tcpPair) })
+	t.Run("encrypted TCP", func(t *testing.T) { expectsInOrder(t, encryptedPair) })
+}
+
+func expectsInOrder(t *testing.T, pair func(testing.TB) (ours, peers net.Conn)) {
+	t.Helper()
 	const n = 256
-	ours, peers := tcpPair(t)
+	ours, peers := pair(t)
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Pieces: n})
+	c := connect(Config{Conn: ours, Sink: w, Pieces: n})
 	var all []byte
 	for i := range uint32(n) {
 		c.Send(request(i, 0, wire.MaxBlock))
@@ -119,7 +128,7 @@ func TestBlocksInOrderAreExpected(t *testing.T) {
 func TestExpectedBlockThatWasRefusedIsUnrequested(t *testing.T) {
 	ours, peers := tcpPair(t)
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Fast: true, Extended: true, Pieces: 100})
+	c := connect(Config{Conn: ours, Sink: w, Fast: true, Extended: true, Pieces: 100})
 	for i := range uint32(4) {
 		c.Send(request(i, 0, wire.MaxBlock))
 	}

@@ -42,13 +42,13 @@ func (s *consumer) Deliver(c *Conn, burst []Received) {
 	c.Send(s.asking...)
 }
 
-// stream makes a connection receive n blocks over TCP from a peer that sends
-// as fast as it can, and returns in how many bursts they were delivered.
-func stream(tb testing.TB, n int) (bursts int) {
+// stream makes a connection receive n blocks from a peer that sends as fast as
+// it can, and returns in how many bursts they were delivered.
+func stream(tb testing.TB, pair func(testing.TB) (ours, peers net.Conn), n int) (bursts int) {
 	tb.Helper()
-	ours, peers := tcpPair(tb)
+	ours, peers := pair(tb)
 	s := &consumer{left: n, asking: make([]wire.Message, 0, maxBurst)}
-	c := New(Config{Conn: ours, Sink: s, Pieces: depth})
+	c := connect(Config{Conn: ours, Sink: s, Pieces: depth})
 	var blocks []byte
 	for i := range uint32(depth) {
 		c.Send(request(i, 0, wire.MaxBlock))
@@ -74,10 +74,16 @@ func serveInTurn(peer net.Conn, blocks []byte) {
 	}
 }
 
+// BenchmarkReceiveBlocks has both ends in this process, so what is encrypted is
+// also decrypted.
 func BenchmarkReceiveBlocks(b *testing.B) {
-	b.SetBytes(wire.MaxBlock)
-	b.ReportAllocs()
-	b.ReportMetric(float64(b.N)/float64(stream(b, b.N)), "blocks/burst")
+	for _, kind := range []string{"TCP", "encrypted TCP"} {
+		b.Run(kind, func(b *testing.B) {
+			b.SetBytes(wire.MaxBlock)
+			b.ReportAllocs()
+			b.ReportMetric(float64(b.N)/float64(stream(b, sockets[kind], b.N)), "blocks/burst")
+		})
+	}
 }
 
 // server serves what is asked for from a file, and ends the connection when
@@ -112,9 +118,9 @@ func (s *server) Deliver(c *Conn, burst []Received) {
 // pieceLength is that of the pieces that are served.
 const pieceLength = 64 * wire.MaxBlock
 
-// upstream makes a connection serve n blocks of a file in the page cache, over
-// TCP, to a peer that always asks for some more.
-func upstream(tb testing.TB, n int) {
+// upstream makes a connection serve n blocks of a file in the page cache to a
+// peer that always asks for some more.
+func upstream(tb testing.TB, pair func(testing.TB) (ours, peers net.Conn), n int) {
 	tb.Helper()
 	file, err := os.Create(filepath.Join(tb.TempDir(), "file"))
 	if err != nil {
@@ -124,10 +130,10 @@ func upstream(tb testing.TB, n int) {
 	if _, err := file.Write(make([]byte, 4*pieceLength)); err != nil {
 		tb.Fatal(err)
 	}
-	ours, peers := tcpPair(tb)
+	ours, peers := pair(tb)
 	s := &server{file: file}
 	s.left, s.asking = n, make([]wire.Message, 0, 2*depth)
-	c := New(Config{Conn: ours, Sink: s, Source: s, Pieces: depth})
+	c := connect(Config{Conn: ours, Sink: s, Source: s, Pieces: depth})
 	done := make(chan struct{})
 	go func() { fetchInTurn(peers, n); close(done) }()
 	result := make(chan error, 1)
@@ -160,17 +166,21 @@ func fetchInTurn(peer net.Conn, n int) {
 }
 
 func BenchmarkSendBlocks(b *testing.B) {
-	b.SetBytes(wire.MaxBlock)
-	b.ReportAllocs()
-	upstream(b, b.N)
+	for _, kind := range []string{"TCP", "encrypted TCP"} {
+		b.Run(kind, func(b *testing.B) {
+			b.SetBytes(wire.MaxBlock)
+			b.ReportAllocs()
+			upstream(b, sockets[kind], b.N)
+		})
+	}
 }
 
 func TestSendingDoesNotAllocate(t *testing.T) {
-	hardlyAllocates(t, func(n int) { upstream(t, n) })
+	hardlyAllocates(t, func(n int) { upstream(t, tcpPair, n) })
 }
 
 func TestReceivingDoesNotAllocate(t *testing.T) {
-	hardlyAllocates(t, func(n int) { stream(t, n) })
+	hardlyAllocates(t, func(n int) { stream(t, tcpPair, n) })
 }
 
 // hardlyAllocates fails if to move blocks takes an allocation for each tenth.

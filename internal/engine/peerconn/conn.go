@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -58,7 +59,8 @@ type Received struct {
 // Config is what a connection is made of. All fields but Source and the
 // limiters are needed.
 type Config struct {
-	Conn   net.Conn // After the handshake. The connection closes it.
+	Conn   net.Conn    // After the handshake. The connection closes it.
+	Stream *mse.Stream // By which all that follows is encrypted; nil in the clear.
 	Sink   Sink
 	Source Source // Not needed if no piece message is ever sent.
 	Fast   bool   // Both sides speak the Fast extension (BEP 6).
@@ -76,6 +78,7 @@ type Config struct {
 // goroutine, at any time.
 type Conn struct {
 	conn     net.Conn
+	stream   *mse.Stream // nil in the clear.
 	sink     Sink
 	source   Source
 	fast     bool
@@ -110,7 +113,7 @@ type Conn struct {
 // messages may be sent already and wait.
 func New(cfg Config) *Conn {
 	c := &Conn{
-		conn: cfg.Conn, sink: cfg.Sink, source: cfg.Source,
+		conn: cfg.Conn, stream: cfg.Stream, sink: cfg.Sink, source: cfg.Source,
 		fast: cfg.Fast, extended: cfg.Extended, pieces: cfg.Pieces,
 		down: cfg.Down, up: cfg.Up,
 		wake: make(chan struct{}, 1),
@@ -120,6 +123,9 @@ func New(cfg Config) *Conn {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.reader.socket = newSocket(cfg.Conn)
+	if c.stream != nil {
+		c.reader.socket = encrypted{c.reader.socket, c.stream}
+	}
 	c.reader.buf = make([]byte, bufferLen)
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -48,6 +49,22 @@ func (s plain) read(parts [][]byte, wait bool) (int, error) {
 		return 0, errDry
 	}
 	return s.conn.Read(parts[0])
+}
+
+// encrypted is a socket of which all that is read is decrypted where it lies.
+type encrypted struct {
+	socket
+	stream *mse.Stream
+}
+
+func (s encrypted) read(parts [][]byte, wait bool) (int, error) {
+	n, err := s.socket.read(parts, wait)
+	for rest := n; rest > 0; parts = parts[1:] {
+		p := parts[0][:min(rest, len(parts[0]))]
+		s.stream.Decrypt(p)
+		rest -= len(p)
+	}
+	return n, err
 }
 
 // buffers have room for one block in passing: on its way out, or thrown away;

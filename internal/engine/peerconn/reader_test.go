@@ -42,7 +42,7 @@ func TestAnyCutOfTheStream(t *testing.T) {
 			for _, step := range []int{1, 2, 3, 5, 13, 100, 511, 1513, len(stream)} {
 				ours, peers := pair(t)
 				w := newWorld(t)
-				c := New(Config{Conn: ours, Sink: w, Extended: true, Pieces: 100})
+				c := connect(Config{Conn: ours, Sink: w, Extended: true, Pieces: 100})
 				c.Send(request(1, 0, 1500))
 				result := make(chan error)
 				go func() { result <- c.Run(t.Context()) }()
@@ -272,7 +272,7 @@ func TestHalfABlockIsAbandoned(t *testing.T) {
 func TestNothingThatArrivedIsLost(t *testing.T) {
 	ours, peers := tcpPair(t)
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Pieces: 100})
+	c := connect(Config{Conn: ours, Sink: w, Pieces: 100})
 	c.Send(request(1, 0, 16384))
 	write(t, peers, append(blockBytes(1, 0, 16384), messages(request(0, 0, 0))...))
 	result := make(chan error, 1)
@@ -289,7 +289,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			ours, peers := pair(t)
 			w := newWorld(t)
-			c := New(Config{Conn: ours, Sink: w, Pieces: 1})
+			c := connect(Config{Conn: ours, Sink: w, Pieces: 1})
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error)
 			go func() { result <- c.Run(ctx) }()
@@ -306,7 +306,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestTheFirstReasonCounts(t *testing.T) {
 	ours, _ := tcpPair(t)
-	c := New(Config{Conn: ours, Sink: newWorld(t), Pieces: 1})
+	c := connect(Config{Conn: ours, Sink: newWorld(t), Pieces: 1})
 	c.Close("banned")
 	c.Close("other")
 	c.Send(have(1)) // Nothing happens.

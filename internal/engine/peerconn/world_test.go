@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sockets are the kinds of connections that are read in different ways. Each
 // makes a pair of them: our end, and the peer's.
-var sockets = map[string]func(testing.TB) (ours, peers net.Conn){"TCP": tcpPair, "pipe": pipePair}
+var sockets = map[string]func(testing.TB) (ours, peers net.Conn){"TCP": tcpPair, "pipe": pipePair, "encrypted TCP": encryptedPair}
 
 // tcpPair returns both ends of a TCP connection over loopback.
 func tcpPair(tb testing.TB) (ours, peers net.Conn) {
@@ -48,6 +49,44 @@ func pipePair(tb testing.TB) (ours, peers net.Conn) {
 	ours, peers = net.Pipe()
 	tb.Cleanup(func() { peers.Close() })
 	return ours, peers
+}
+
+// encryptedPair is tcpPair with all that goes over it encrypted. A connection
+// is made of our end by connect.
+func encryptedPair(tb testing.TB) (ours, peers net.Conn) {
+	tb.Helper()
+	ours, peers = tcpPair(tb)
+	terms := mse.Terms{Methods: []mse.Method{mse.RC4}}
+	accepted := make(chan *mse.Stream, 1)
+	go func() {
+		s, _, err := mse.Accept(ours, nil, func(mse.Name) (mse.Terms, bool) { return terms, true })
+		if err != nil {
+			tb.Error(err)
+		}
+		accepted <- s
+	}()
+	s, err := mse.Initiate(peers, terms, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sealed{ours, <-accepted}, sealed{peers, s}
+}
+
+// sealed is an end of an encrypted connection.
+type sealed struct {
+	net.Conn
+	stream *mse.Stream
+}
+
+func (s sealed) Read(p []byte) (int, error)  { return s.stream.Over(s.Conn).Read(p) }
+func (s sealed) Write(p []byte) (int, error) { return s.stream.Over(s.Conn).Write(p) }
+
+// connect is New for our end of any of the sockets.
+func connect(cfg Config) *Conn {
+	if s, ok := cfg.Conn.(sealed); ok {
+		cfg.Conn, cfg.Stream = s.Conn, s.stream
+	}
+	return New(cfg)
 }
 
 // world is a sink and a source that remember everything.
@@ -183,7 +222,7 @@ func (w *world) run(ours net.Conn, change func(*Config)) (*Conn, <-chan error) {
 	if change != nil {
 		change(&cfg)
 	}
-	c := New(cfg)
+	c := connect(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	result, done := make(chan error, 1), make(chan struct{})
 	go func() {

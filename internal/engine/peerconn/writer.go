@@ -210,7 +210,8 @@ func (c *Conn) wait(d time.Duration) (elapsed bool, err error) {
 	}
 }
 
-// transmit writes all parts in one go.
+// transmit writes all parts in one go. If the connection is encrypted they are
+// changed by it.
 func (c *Conn) transmit(parts ...[]byte) error {
 	w := &c.writer
 	w.written = time.Now()
@@ -218,6 +219,11 @@ func (c *Conn) transmit(parts ...[]byte) error {
 		w.expires = w.written.Add(writeTimeout)
 		if err := c.conn.SetWriteDeadline(w.expires); err != nil {
 			return err
+		}
+	}
+	if c.stream != nil {
+		for _, p := range parts {
+			c.stream.Encrypt(p)
 		}
 	}
 	w.bufs = parts

@@ -100,7 +100,7 @@ func TestUnsendDropsWhatHasNotBegunToLeave(t *testing.T) {
 func TestSmallMessagesOvertakeBlocks(t *testing.T) {
 	ours, peers := pipePair(t)
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Source: w, Pieces: 1})
+	c := connect(Config{Conn: ours, Sink: w, Source: w, Pieces: 1})
 	c.Send(piece(0, 0, 1), have(1), piece(0, 1, 1), have(2))
 	result := make(chan error)
 	go func() { result <- c.Run(t.Context()) }()
@@ -114,7 +114,7 @@ func TestSmallMessagesOvertakeBlocks(t *testing.T) {
 func TestManySmallMessagesLeaveInOneWrite(t *testing.T) {
 	ours, peers := pipePair(t) // A pipe hands over one write at a time.
 	w := newWorld(t)
-	c := New(Config{Conn: ours, Sink: w, Pieces: 1})
+	c := connect(Config{Conn: ours, Sink: w, Pieces: 1})
 	var all []wire.Message
 	for i := range uint32(200) {
 		all = append(all, request(i, 0, 16384))
@@ -158,7 +158,7 @@ func TestQueuesAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ours, _ := pipePair(t)
 			w := newWorld(t)
-			c := New(Config{Conn: ours, Sink: w, Source: w, Pieces: 1})
+			c := connect(Config{Conn: ours, Sink: w, Source: w, Pieces: 1})
 			for i := range send.most {
 				c.Send(send.msg(uint32(i)))
 			}

@@ -2,6 +2,12 @@
 // the handshake of BEP 3 in both directions, so that what it hands over is
 // ready for peerconn. One [Transport] serves all torrents of an engine.
 //
+// The first bytes of a caller tell whether it begins in the clear or encrypted
+// (package mse), so the one costs nothing where the other is allowed. Which of
+// both there may be, and who is dialed how, each torrent says for itself. Only
+// the handshake may be encrypted, or all of a connection: then the
+// [mse.Stream] goes with it.
+//
 // It also holds the [Guard], which says where the engine may connect to. All
 // that the engine dials goes through it: peers, and by way of [HTTP] trackers
 // and the URLs of .torrent files. A proxy for HTTP is the exception, see there.

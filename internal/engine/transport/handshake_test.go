@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -33,7 +35,7 @@ func handshake(hash metainfo.Hash, id [20]byte, extensions bool) []byte {
 
 // bare is a transport without sockets.
 func bare() *Transport {
-	return &Transport{cfg: Config{PeerID: us, Known: func(h metainfo.Hash) bool { return h == here }}}
+	return &Transport{cfg: Config{PeerID: us, Torrents: torrents{here: download.EncryptionDisable}}}
 }
 
 // talk runs one side of a handshake over a pipe, and the other as a script.
@@ -50,7 +52,7 @@ func talk(side func(net.Conn) (*Peer, error), script func(net.Conn)) (*Peer, err
 func TestOutgoingHandshake(t *testing.T) {
 	for _, extensions := range []bool{false, true} {
 		var sent [wire.HandshakeLen]byte
-		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here) }, func(c net.Conn) {
+		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here, nil) }, func(c net.Conn) {
 			_, _ = io.ReadFull(c, sent[:])
 			_, _ = c.Write(handshake(here, them, extensions))
 		})
@@ -74,7 +76,7 @@ func TestOutgoingHandshakeRefuses(t *testing.T) {
 		"half a handshake": {handshake(here, them, true)[:60], io.ErrUnexpectedEOF},
 		"nothing":          {nil, io.EOF},
 	} {
-		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here) }, func(conn net.Conn) {
+		p, err := talk(func(c net.Conn) (*Peer, error) { return bare().greet(c, here, nil) }, func(conn net.Conn) {
 			_, _ = io.ReadFull(conn, make([]byte, wire.HandshakeLen))
 			_, _ = conn.Write(c.says)
 		})
@@ -110,7 +112,7 @@ func TestIncomingHandshakeRefuses(t *testing.T) {
 		"ourselves":          {handshake(here, us, true), ErrSelf},
 		"a web browser":      {bytes.Repeat([]byte("GET / HTTP/1.1\r\n"), 10), wire.ErrProtocol},
 		"half a handshake":   {handshake(here, them, true)[:60], io.ErrUnexpectedEOF},
-		"half a preamble":    {handshake(here, them, true)[:40], io.ErrUnexpectedEOF},
+		"half a preamble":    {handshake(here, them, true)[:40], io.EOF},
 		"nothing":            {nil, io.EOF},
 	} {
 		var answer bytes.Buffer
@@ -134,18 +136,30 @@ func TestIncomingHandshakeRefuses(t *testing.T) {
 
 // A peer that trickles its handshake is dropped when the time is up.
 func TestHandshakesHaveADeadline(t *testing.T) {
-	for name, side := range map[string]func(net.Conn) (*Peer, error){
-		"incoming": bare().answer,
-		"outgoing": func(c net.Conn) (*Peer, error) { return bare().greet(c, here) },
+	taking, key := bare(), bytes.Repeat([]byte{2}, 96)
+	taking.cfg.Torrents = torrents{here: download.EncryptionAllow}
+	encrypted := func(c net.Conn) (*Peer, error) { return bare().greet(c, here, attempt{mse.RC4}) }
+	for name, c := range map[string]struct {
+		side func(net.Conn) (*Peer, error)
+		said []byte // At once.
+	}{
+		"incoming":                           {bare().answer, nil},
+		"outgoing":                           {func(c net.Conn) (*Peer, error) { return bare().greet(c, here, nil) }, nil},
+		"incoming, in a key":                 {taking.answer, key[:20]},
+		"incoming, after the key":            {taking.answer, key},
+		"incoming, at the end of the pad":    {taking.answer, append(key, make([]byte, 500)...)},
+		"outgoing, encrypted":                {encrypted, nil},
+		"outgoing, encrypted, after the key": {encrypted, key},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
-			p, err := talk(side, func(c net.Conn) {
+			p, err := talk(c.side, func(conn net.Conn) {
 				read := make(chan struct{})
-				go func() { defer close(read); _, _ = io.Copy(io.Discard, c) }()
+				go func() { defer close(read); _, _ = io.Copy(io.Discard, conn) }()
+				_, _ = conn.Write(c.said)
 				for _, b := range handshake(here, them, true) {
 					time.Sleep(time.Second)
-					if _, err := c.Write([]byte{b}); err != nil {
+					if _, err := conn.Write([]byte{b}); err != nil {
 						break
 					}
 				}
@@ -167,7 +181,7 @@ func TestDialWaitsForItsTurn(t *testing.T) {
 	tr.halfOpen <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if p, err := tr.Dial(ctx, loopback(1), here); !errors.Is(err, context.Canceled) {
+	if p, err := tr.Dial(ctx, loopback(1), here, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

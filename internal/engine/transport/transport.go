@@ -3,16 +3,18 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 )
 
-// Config is what a [Transport] is made of. Accept, Known and PeerID are needed.
+// Config is what a [Transport] is made of. Accept, Torrents and PeerID are
+// needed.
 type Config struct {
 	// PortFirst to PortLast are the ports to try, in that order. Both zero
 	// are 6881 to 6889.
@@ -20,21 +22,33 @@ type Config struct {
 	Addrs               []netip.Addr // To listen on; nil is all that the machine has, IPv4 and IPv6.
 	PeerID              [20]byte     // Ours, in every torrent.
 	Guard               *Guard       // Where to connect to; nil is everywhere. Callers are not asked.
-	// Known says whether a torrent may be spoken of. It must not block.
-	Known func(metainfo.Hash) bool
+	Torrents            Torrents
 	// Accept takes over a caller after its handshake. It has a goroutine of
 	// its own, and may take as long as it likes.
 	Accept func(*Peer)
 }
 
+// Torrents tells of which torrents callers may be spoken to. Its methods must
+// not wait, and may be called by any goroutine.
+type Torrents interface {
+	// Encryption says whether a torrent may be spoken of, and how.
+	Encryption(metainfo.Hash) (download.Encryption, bool)
+	// Named returns the info hash of the torrent that encrypted callers call so.
+	Named(mse.Name) (metainfo.Hash, bool)
+	// Encrypts says whether any torrent takes encrypted callers.
+	Encrypts() bool
+}
+
 // Peer is a peer with whom the handshake is done.
 type Peer struct {
-	Conn     net.Conn       // No deadline is set. Its receiver closes it.
-	Addr     netip.AddrPort // Of the other side; the port of a caller is not the one that it listens on.
-	InfoHash metainfo.Hash
-	PeerID   [20]byte
-	Fast     bool // Both sides speak the Fast extension (BEP 6).
-	Extended bool // Both sides speak the extension protocol (BEP 10).
+	Conn      net.Conn       // No deadline is set. Its receiver closes it.
+	Stream    *mse.Stream    // By which all that follows goes over Conn; nil in the clear.
+	Encrypted bool           // All of the connection is encrypted, not just its handshake.
+	Addr      netip.AddrPort // Of the other side; the port of a caller is not the one that it listens on.
+	InfoHash  metainfo.Hash
+	PeerID    [20]byte
+	Fast      bool // Both sides speak the Fast extension (BEP 6).
+	Extended  bool // Both sides speak the extension protocol (BEP 10).
 }
 
 // Transport listens for peers and dials them. Its methods may be called by any
@@ -96,10 +110,11 @@ func (t *Transport) Close() {
 	t.work.Wait()
 }
 
-// Dial connects to a peer of a torrent and does the handshake. While as many
-// peers as may be are being dialed it waits. The error is a [*DeniedError] if
-// the guard does not allow it, and [ErrSelf] if the peer is this program.
-func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort, hash metainfo.Hash) (*Peer, error) {
+// Dial connects to a peer of a torrent and does the handshake, encrypted, in
+// the clear, or one after the other. While as many peers as may be are being
+// dialed it waits. The error is a [*DeniedError] if the guard does not allow it,
+// and [ErrSelf] if the peer is this program.
+func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort, hash metainfo.Hash, e download.Encryption) (*Peer, error) {
 	select {
 	case t.halfOpen <- struct{}{}:
 		defer func() { <-t.halfOpen }()
@@ -107,19 +122,35 @@ func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort, hash metainfo
 		return nil, ctx.Err()
 	}
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	var errs []error
+	for _, a := range attempts(e) {
+		p, err := t.try(ctx, addr, hash, a)
+		if err == nil {
+			return p, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil || !a.worthAnother(err) {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// try is one attempt to connect and do the handshake.
+func (t *Transport) try(ctx context.Context, addr netip.AddrPort, hash metainfo.Hash, a attempt) (*Peer, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1, Control: t.cfg.Guard.Control}
 	conn, err := d.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	p, err := t.greet(conn, hash)
+	p, err := t.greet(conn, hash, a)
 	if !stop() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("handshake with %v: %w", addr, err)
+		return nil, &handshakeError{addr, a, err}
 	}
 	p.Addr = addr
 	return p, nil

@@ -12,7 +12,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -25,6 +27,32 @@ const (
 	testPortLast  = 29999
 )
 
+// torrents are those that may be spoken of, and how.
+type torrents map[metainfo.Hash]download.Encryption
+
+func (ts torrents) Encryption(h metainfo.Hash) (download.Encryption, bool) {
+	e, ok := ts[h]
+	return e, ok
+}
+
+func (ts torrents) Named(n mse.Name) (metainfo.Hash, bool) {
+	for h := range ts {
+		if mse.NameOf(h) == n {
+			return h, true
+		}
+	}
+	return metainfo.Hash{}, false
+}
+
+func (ts torrents) Encrypts() bool {
+	for _, e := range ts {
+		if e != download.EncryptionDisable {
+			return true
+		}
+	}
+	return false
+}
+
 func loopback(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
 }
@@ -35,8 +63,8 @@ func open(t *testing.T, change func(*Config)) (*Transport, <-chan *Peer) {
 	callers := make(chan *Peer, 1000)
 	cfg := Config{
 		PortFirst: testPortFirst, PortLast: testPortLast, PeerID: us,
-		Known:  func(h metainfo.Hash) bool { return h == here },
-		Accept: func(p *Peer) { callers <- p },
+		Torrents: torrents{here: download.EncryptionAllow},
+		Accept:   func(p *Peer) { callers <- p },
 	}
 	if change != nil {
 		change(&cfg)
@@ -52,7 +80,7 @@ func open(t *testing.T, change func(*Config)) (*Transport, <-chan *Peer) {
 func TestDialAndAccept(t *testing.T) {
 	seed, callers := open(t, nil)
 	leech, _ := open(t, func(c *Config) { c.PeerID = them })
-	out, err := leech.Dial(t.Context(), loopback(seed.Port()), here)
+	out, err := leech.Dial(t.Context(), loopback(seed.Port()), here, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +118,7 @@ func TestListensOnBothFamilies(t *testing.T) {
 	}
 	leech, _ := open(t, func(c *Config) { c.PeerID = them })
 	for _, a := range addrs {
-		p, err := leech.Dial(t.Context(), netip.AddrPortFrom(a, uint16(seed.Port())), here)
+		p, err := leech.Dial(t.Context(), netip.AddrPortFrom(a, uint16(seed.Port())), here, "")
 		if err != nil {
 			t.Errorf("%v: %v", a, err)
 			continue
@@ -157,7 +185,7 @@ func TestNoFreePort(t *testing.T) {
 
 func TestConnectionsToOurselvesAreFound(t *testing.T) {
 	tr, callers := open(t, nil)
-	if _, err := tr.Dial(t.Context(), loopback(tr.Port()), here); !errors.Is(err, ErrSelf) {
+	if _, err := tr.Dial(t.Context(), loopback(tr.Port()), here, ""); !errors.Is(err, ErrSelf) {
 		t.Errorf("%v, want ErrSelf", err)
 	}
 	tr.Close() // The other end is done with, too.
@@ -169,7 +197,7 @@ func TestConnectionsToOurselvesAreFound(t *testing.T) {
 func TestUnknownTorrentsAreHungUpOn(t *testing.T) {
 	seed, _ := open(t, nil)
 	leech, _ := open(t, func(c *Config) { c.PeerID = them })
-	if _, err := leech.Dial(t.Context(), loopback(seed.Port()), other); err == nil {
+	if _, err := leech.Dial(t.Context(), loopback(seed.Port()), other, ""); err == nil {
 		t.Error("a torrent that is not here is answered")
 	}
 }
@@ -182,7 +210,7 @@ func TestDialingIsGuarded(t *testing.T) {
 	})
 	for _, a := range []string{"127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0"} {
 		var d *DeniedError
-		_, err := leech.Dial(t.Context(), netip.AddrPortFrom(netip.MustParseAddr(a), uint16(seed.Port())), here)
+		_, err := leech.Dial(t.Context(), netip.AddrPortFrom(netip.MustParseAddr(a), uint16(seed.Port())), here, "")
 		if !errors.As(err, &d) {
 			t.Errorf("%s: %v", a, err)
 		}
@@ -191,7 +219,7 @@ func TestDialingIsGuarded(t *testing.T) {
 		t.Error("a denied address was called")
 	}
 	// Callers are not asked: the guard is for where we go.
-	p, err := seed.Dial(t.Context(), loopback(leech.Port()), here)
+	p, err := seed.Dial(t.Context(), loopback(leech.Port()), here, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +244,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 		}
 	}()
 	addr := netip.MustParseAddrPort(l.Addr().String())
-	if _, err := tr.Dial(ctx, addr, here); !errors.Is(err, context.Canceled) {
+	if _, err := tr.Dial(ctx, addr, here, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -8,8 +8,11 @@ import (
 // The sizes of a handshake and of its first part, which ends with the info hash.
 const (
 	HandshakeLen = PreambleLen + 20
-	PreambleLen  = 1 + len(protocol) + 8 + 20
+	PreambleLen  = ProtocolLen + 8 + 20
 )
+
+// ProtocolLen is the size of what all handshakes begin with.
+const ProtocolLen = 1 + len(protocol)
 
 const protocol = "BitTorrent protocol"
 
@@ -55,15 +58,21 @@ func (h *Handshake) Append(dst []byte) []byte {
 	return append(dst, h.PeerID[:]...)
 }
 
+// IsHandshake says whether b, of [ProtocolLen] bytes or more, begins as a
+// handshake does.
+func IsHandshake(b []byte) bool {
+	return b[0] == byte(len(protocol)) && string(b[1:ProtocolLen]) == protocol
+}
+
 // ParsePreamble reads the first [PreambleLen] bytes of a handshake: all but
 // the peer id, which is left zero. The error is [ErrProtocol] if they are
 // something else.
 func ParsePreamble(b []byte) (Handshake, error) {
 	var h Handshake
-	if len(b) != PreambleLen || b[0] != byte(len(protocol)) || string(b[1:1+len(protocol)]) != protocol {
+	if len(b) != PreambleLen || !IsHandshake(b) {
 		return h, fmt.Errorf("%w: it begins with %.24q", ErrProtocol, b)
 	}
-	b = b[1+len(protocol):]
+	b = b[ProtocolLen:]
 	copy(h.Reserved[:], b)
 	copy(h.InfoHash[:], b[8:])
 	return h, nil

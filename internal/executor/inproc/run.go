@@ -208,9 +208,19 @@ func (r *run) learn(m *metainfo.Metainfo) {
 func spec(want download.Request, c content) engine.Spec {
 	return engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, ResolveOnly: want.ResolveOnly, Path: want.Volume.Path, Files: want.Files,
-		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter,
+		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, Filter: want.PeerFilter, Encryption: want.Encryption,
 		Seeding: want.Seeding, Limits: want.Limits, Preallocate: want.Preallocate, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
+	}
+}
+
+// changed is what a running torrent is told of.
+func changed(want download.Request) engine.Update {
+	return engine.Update{
+		Files:    want.Files,
+		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX,
+		Filter: want.PeerFilter, Encryption: want.Encryption, Seeding: want.Seeding,
+		Limits: want.Limits, StallTimeout: want.StallTimeout,
 	}
 }
 
@@ -295,11 +305,7 @@ func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
 func (r *run) update(t *engine.Torrent) bool {
 	next := r.wanted()
 	r.selection, r.chosen = next.Files.Selection(), nil
-	taken := t.Update(engine.Update{
-		Files:    next.Files,
-		Trackers: next.Trackers, Peers: peers(next), Credentials: next.Credentials, WebSeeds: next.WebSeeds, NoPEX: next.NoPEX, Filter: next.PeerFilter, Seeding: next.Seeding,
-		Limits: next.Limits, StallTimeout: next.StallTimeout,
-	})
+	taken := t.Update(changed(next))
 	if taken && !next.ResolveOnly && next.VerifyToken != r.verified {
 		if taken = t.Verify(); taken {
 			r.verified = next.VerifyToken

@@ -2,12 +2,12 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...]
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt]
 
 create makes a torrent of version 1. leech ends when the download of all files,
 or of those whose numbers are given, is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
-alone, over plain TCP.
+alone, over plain TCP, on which encryption is refused or, by encrypt, required.
 """
 
 import os
@@ -33,7 +33,9 @@ def create(torrent, path, piece_length, announce, *options):
         f.write(lt.bencode(t.generate()))
 
 
-def run(mode, torrent, folder, port, files=None):
+def run(mode, torrent, folder, port, *options):
+    policy = lt.enc_policy.forced if "encrypt" in options else lt.enc_policy.disabled
+    files = next((o for o in options if o != "encrypt"), None)
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     session = lt.session({
@@ -41,7 +43,7 @@ def run(mode, torrent, folder, port, files=None):
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         # Over loopback it would choose uTP, and crawl.
         "enable_outgoing_utp": False, "enable_incoming_utp": False,
-        "in_enc_policy": 2, "out_enc_policy": 2,  # 2 is disabled.
+        "in_enc_policy": int(policy), "out_enc_policy": int(policy), "allowed_enc_level": int(lt.enc_level.both),
         "allow_multiple_connections_per_ip": True,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification
         | lt.alert.category_t.tracker_notification | lt.alert.category_t.connect_notification
