@@ -169,6 +169,9 @@ func complete(s *situation) (ruling, bool) {
 		f := s.failure(v1alpha1.ReasonPending)
 		r.reason, r.message = f.Reason, f.Message
 	}
+	if s.seedingWanted() && (s.p.Err != nil || s.p.State != download.StateSeeding) {
+		r.attempts = s.attempts() // What comes next may fail as it did before.
+	}
 	return r, true
 }
 
