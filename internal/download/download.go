@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -129,6 +130,12 @@ type Volume struct {
 	// ClaimUID tells a claim from one that was made again under its name: a
 	// download moves over to that one. "" does not tell.
 	ClaimUID string
+}
+
+// Overlap says whether one of two paths below the same root is the other one or
+// above it. "" is the root.
+func Overlap(a, b string) bool {
+	return a == "" || b == "" || strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
 }
 
 // SeedPolicy says how long a complete download goes on serving others.
@@ -358,7 +365,9 @@ const (
 	ReasonWorkerFailed  = "WorkerFailed"  // It ended before it was done.
 	ReasonWorkerEnding  = "WorkerEnding"  // An earlier one has not ended yet.
 	ReasonNodeLost      = "NodeLost"      // Its node does not answer, so it may still be writing.
+	ReasonWorkerSilent  = "WorkerSilent"  // It runs, and has not told anything for long.
 	ReasonQuotaExceeded = "QuotaExceeded" // The namespace has no room for it.
+	ReasonNameConflict  = "NameConflict"  // Something of the name that is needed is somebody else's.
 	ReasonTooLarge      = "RequestTooLarge"
 	ReasonOOMKilled     = "OOMKilled" // The Pod needed more memory than its limit.
 	ReasonEvicted       = "Evicted"   // It had to leave its node, which had too little of something,

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -77,7 +76,7 @@ func (s *situation) resolveFirst() bool {
 		return false
 	}
 	for i := range s.in.Rivals {
-		if overlap(s.in.Rivals[i].Path, s.td.Spec.Volume.Path) {
+		if download.Overlap(s.in.Rivals[i].Path, s.td.Spec.Volume.Path) {
 			return true
 		}
 	}
@@ -87,7 +86,7 @@ func (s *situation) resolveFirst() bool {
 // meets says whether the files of a rival and those of this download share a
 // place.
 func (s *situation) meets(r *Rival) bool {
-	return r.Content != "" && overlap(path.Join(r.Path, r.Content), path.Join(s.td.Spec.Volume.Path, s.td.Status.Name))
+	return r.Content != "" && download.Overlap(path.Join(r.Path, r.Content), path.Join(s.td.Spec.Volume.Path, s.td.Status.Name))
 }
 
 // yieldsTo says whether a rival has the better right to a place: who has
@@ -107,10 +106,4 @@ func (s *situation) yieldsTo(r *Rival) bool {
 func (s *situation) sharesFiles(r *Rival) bool {
 	h := s.td.Status.InfoHash.V1
 	return h != "" && !r.Erases && r.InfoHash == h && r.Path == s.td.Spec.Volume.Path
-}
-
-// overlap says whether one of two paths below the same root is the other one
-// or above it. "" is the root.
-func overlap(a, b string) bool {
-	return a == "" || b == "" || strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/")
 }

@@ -9,20 +9,6 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
-func TestOverlap(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"a", "a", true}, {"a", "a/b", true}, {"a/b/c", "a", true}, {"", "a", true}, {"", "", true},
-		{"a", "b", false}, {"a", "ab", false}, {"a/b", "a/c", false}, {"a/b", "a/bc/d", false},
-	} {
-		if overlap(c.a, c.b) != c.want || overlap(c.b, c.a) != c.want {
-			t.Errorf("%q and %q: overlap is not %v", c.a, c.b, c.want)
-		}
-	}
-}
-
 // TestBetterRightToAPlace has a download whose torrent is called imagenet, in
 // folder imagenet, meet one that has its files in the same place.
 func TestBetterRightToAPlace(t *testing.T) {

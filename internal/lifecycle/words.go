@@ -43,6 +43,7 @@ var waitingReasons = map[string]bool{
 	download.ReasonVolumeBusy:    true,
 	download.ReasonWorkerPending: true,
 	download.ReasonWorkerEnding:  true,
+	download.ReasonWorkerSilent:  true,
 	reasonUnschedulable:          true,
 }
 
@@ -77,6 +78,7 @@ var personReasons = map[string]bool{
 	download.ReasonVolumeReadOnly:     true,
 	download.ReasonNodeLost:           true,
 	download.ReasonQuotaExceeded:      true,
+	download.ReasonNameConflict:       true,
 	download.ReasonTooLarge:           true,
 	reasonImagePullBackOff:            true,
 	reasonErrImageNeverPull:           true,

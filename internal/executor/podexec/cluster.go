@@ -12,7 +12,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,19 +26,11 @@ func (x *Executor) list(ctx context.Context, from client.Reader, id download.ID)
 	if from == client.Reader(x.cfg.Client) {
 		mine = []client.ListOption{client.InNamespace(id.Namespace), client.MatchingFields{byUID: id.UID}}
 	}
-	var jobs batchv1.JobList
-	var pods corev1.PodList
-	if err := from.List(ctx, &jobs, mine...); err != nil {
-		return nil, fmt.Errorf("listing the Jobs of a download: %w", err)
+	if err := o.listJobs(ctx, from, mine...); err != nil {
+		return nil, err
 	}
-	if err := from.List(ctx, &pods, mine...); err != nil {
-		return nil, fmt.Errorf("listing the Pods of a download: %w", err)
-	}
-	for i := range jobs.Items {
-		o.jobs = append(o.jobs, &jobs.Items[i])
-	}
-	for i := range pods.Items {
-		o.pods = append(o.pods, &pods.Items[i])
+	if err := o.listPods(ctx, from, mine...); err != nil {
+		return nil, err
 	}
 	o.sort()
 	var set appsv1.StatefulSet
@@ -59,9 +50,37 @@ func (x *Executor) list(ctx context.Context, from client.Reader, id download.ID)
 	return o, nil
 }
 
-// sort puts the Jobs in the order of their attempts, and leaves out what erases.
+func (o *objects) listJobs(ctx context.Context, from client.Reader, which ...client.ListOption) error {
+	var list batchv1.JobList
+	if err := from.List(ctx, &list, which...); err != nil {
+		return fmt.Errorf("listing the Jobs of a download: %w", err)
+	}
+	for i := range list.Items {
+		o.jobs = append(o.jobs, &list.Items[i])
+	}
+	return nil
+}
+
+func (o *objects) listPods(ctx context.Context, from client.Reader, which ...client.ListOption) error {
+	var list corev1.PodList
+	if err := from.List(ctx, &list, which...); err != nil {
+		return fmt.Errorf("listing the Pods of a download: %w", err)
+	}
+	for i := range list.Items {
+		o.pods = append(o.pods, &list.Items[i])
+	}
+	return nil
+}
+
+// sort puts the Jobs in the order of their attempts, and the one that erases
+// aside.
 func (o *objects) sort() {
-	o.jobs = slices.DeleteFunc(o.jobs, func(j *batchv1.Job) bool { return attemptOf(j) == 0 })
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *batchv1.Job) bool {
+		if attemptOf(j) == 0 {
+			o.eraser = j
+		}
+		return attemptOf(j) == 0
+	})
 	slices.SortFunc(o.jobs, func(a, b *batchv1.Job) int { return attemptOf(a) - attemptOf(b) })
 }
 
@@ -84,15 +103,22 @@ func (x *Executor) read(ctx context.Context, id download.ID, e *entry) (*objects
 		return o, nil
 	}
 	if !want.ResolveOnly {
-		var claim corev1.PersistentVolumeClaim
-		err := x.cfg.Client.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: want.Volume.ClaimName}, &claim)
-		if err == nil {
-			o.claim = &claim
-		} else if !apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("reading the claim of a download: %w", err)
+		if o.claim, err = x.claim(ctx, x.cfg.Client, id, want.Volume.ClaimName); err != nil {
+			return nil, err
 		}
 	}
 	return o, x.explain(ctx, id, o, listening)
+}
+
+// claim is the claim of a name; nil if there is none.
+func (x *Executor) claim(ctx context.Context, from client.Reader, id download.ID, name string) (*corev1.PersistentVolumeClaim, error) {
+	c := &corev1.PersistentVolumeClaim{}
+	if err := from.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: name}, c); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading the claim of a download: %w", err)
+	}
+	return c, nil
 }
 
 // load reads the Secret of a download, once.
@@ -105,15 +131,18 @@ func (x *Executor) load(ctx context.Context, id download.ID, e *entry) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the Secret of a download: %w", err)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if err == nil && s.Labels[labelUID] != id.UID {
-		return fmt.Errorf("the Secret %s/%s, which the download needs, is somebody else's; delete it", s.Namespace, s.Name)
+		if e.memory.refused == nil {
+			e.memory.refused, e.memory.refusedAt = notOurs("Secret", &s), time.Now()
+		}
+		return nil
 	}
 	e.loaded = true
 	if err != nil {
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.order = readOrder(&s, id); e.order != nil {
 		e.ca = string(s.Data[report.CAKey])
 		if w := e.memory.want; w != nil {
@@ -204,7 +233,7 @@ func (x *Executor) hint(ctx context.Context, id download.ID, o *objects, uid typ
 	var list corev1.EventList
 	err := x.cfg.Live.List(ctx, &list, client.InNamespace(id.Namespace), client.MatchingFields{
 		"involvedObject.uid": string(uid), "type": corev1.EventTypeWarning,
-	})
+	}, client.Limit(maxEvents))
 	if err != nil {
 		return fmt.Errorf("listing the events of a download's objects: %w", err)
 	}
@@ -227,27 +256,25 @@ func (x *Executor) hint(ctx context.Context, id download.ID, o *objects, uid typ
 
 // carryOut does what was decided. The caller holds e.busy.
 func (x *Executor) carryOut(ctx context.Context, id download.ID, e *entry, v *verdict) error {
-	for _, j := range v.deleteJobs {
-		if err := x.remove(ctx, j); err != nil {
-			return err
-		}
-	}
-	if v.deleteSeeder {
-		if err := x.remove(ctx, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: baseName(id)}}); err != nil {
-			return err
-		}
-	}
-	if v.deleteService {
-		if err := x.remove(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: serviceName(id)}}); err != nil {
+	for _, o := range v.remove {
+		if err := x.remove(ctx, o); err != nil {
 			return err
 		}
 	}
 	if v.begin || v.seed {
-		// Two Pods of a download would write to one volume. The cache may be late.
-		if p, err := x.mayRun(ctx, id); err != nil {
+		f, err := x.inTheWay(ctx, id, &v.write.request)
+		if err != nil {
 			return err
-		} else if p != nil {
-			x.queue.AddAfter(id, time.Second)
+		}
+		e.mu.Lock()
+		e.memory.inTheWay = f
+		e.mu.Unlock()
+		if f != nil {
+			again := lookAgain
+			if f.Reason == download.ReasonNodeLost {
+				again = recheck
+			}
+			x.queue.AddAfter(id, again)
 			return nil
 		}
 	}
@@ -285,9 +312,8 @@ func (x *Executor) make(ctx context.Context, id download.ID, e *entry, v *verdic
 		e.mu.Lock()
 		port := e.order.request.Inbound.Port
 		e.mu.Unlock()
-		err := x.cfg.Client.Create(ctx, service(id, port, v.service))
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("creating the Service of a download: %w", err)
+		if err := x.create(ctx, id, "Service", service(id, port, v.service)); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -296,7 +322,7 @@ func (x *Executor) make(ctx context.Context, id download.ID, e *entry, v *verdic
 		if err != nil {
 			return download.FailForGood(download.ReasonInternalError, "%v", err)
 		}
-		if err := x.create(ctx, id, j); err != nil {
+		if err := x.create(ctx, id, "Job", j); err != nil {
 			return err
 		}
 		e.made = j
@@ -309,27 +335,35 @@ func (x *Executor) make(ctx context.Context, id download.ID, e *entry, v *verdic
 		if err != nil {
 			return download.FailForGood(download.ReasonInternalError, "%v", err)
 		}
-		return x.create(ctx, id, set)
+		return x.create(ctx, id, "StatefulSet", set)
 	}
 	return nil
 }
 
 // create creates an object, or finds that it was created before.
-func (x *Executor) create(ctx context.Context, id download.ID, o client.Object) error {
+func (x *Executor) create(ctx context.Context, id download.ID, kind string, o client.Object) error {
 	err := x.cfg.Client.Create(ctx, o)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating the %s of a download: %w", kind, err)
+	} else if err == nil {
+		return nil
 	}
 	if err := x.cfg.Live.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
-		return err
+		return fmt.Errorf("reading %s %s: %w", kind, o.GetName(), err)
 	}
 	if o.GetLabels()[labelUID] != id.UID {
-		return fmt.Errorf("%s/%s, which the download needs, is somebody else's; delete it", o.GetNamespace(), o.GetName())
+		return notOurs(kind, o)
 	}
 	if o.GetDeletionTimestamp() != nil {
-		return fmt.Errorf("%s/%s is being deleted and has to be gone first", o.GetNamespace(), o.GetName())
+		return fmt.Errorf("%s %s/%s is being deleted and has to be gone first", kind, o.GetNamespace(), o.GetName())
 	}
 	return nil
+}
+
+// notOurs says that an object has the name that one for a download is to have.
+func notOurs(kind string, o client.Object) *download.Failure {
+	return download.Fail(download.ReasonNameConflict,
+		"%s %s exists, and is not the download's; delete it, or create this TorrentDownload again with another name", kind, o.GetName())
 }
 
 // write has the Secret of a download say what an order does.
@@ -339,10 +373,15 @@ func (x *Executor) write(ctx context.Context, id download.ID, e *entry, o *order
 	if err != nil {
 		return err
 	}
-	err = x.cfg.Client.Update(ctx, s)
-	if apierrors.IsNotFound(err) {
-		s.ResourceVersion = ""
+	var old corev1.Secret
+	switch err = x.cfg.Live.Get(ctx, client.ObjectKeyFromObject(s), &old); {
+	case apierrors.IsNotFound(err):
 		err = x.cfg.Client.Create(ctx, s)
+	case err == nil && old.Labels[labelUID] != id.UID:
+		return notOurs("Secret", &old)
+	case err == nil:
+		s.UID, s.ResourceVersion = old.UID, old.ResourceVersion
+		err = x.cfg.Client.Update(ctx, s)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the Secret of a download: %w", err)
@@ -354,44 +393,25 @@ func (x *Executor) write(ctx context.Context, id download.ID, e *entry, o *order
 	return nil
 }
 
-// mayRun asks the API server for a Pod of the download that may be running.
-func (x *Executor) mayRun(ctx context.Context, id download.ID) (*corev1.Pod, error) {
-	var pods corev1.PodList
-	if err := x.cfg.Live.List(ctx, &pods, client.InNamespace(id.Namespace), client.MatchingLabels{labelUID: id.UID}); err != nil {
-		return nil, fmt.Errorf("listing the Pods of a download: %w", err)
-	}
-	for i := range pods.Items {
-		if !terminal(&pods.Items[i]) {
-			return &pods.Items[i], nil
-		}
-	}
-	return nil, nil
-}
-
-// remove deletes an object, and its Pods after it.
-func (x *Executor) remove(ctx context.Context, o client.Object) error {
-	err := x.cfg.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting %s/%s: %w", o.GetNamespace(), o.GetName(), err)
-	}
-	return nil
-}
-
 // refusal is what a person has to know of an error of the API server; nil if it
 // is not about what was to be made, and passes.
 func refusal(err error) *download.Failure {
 	var f *download.Failure
+	var status apierrors.APIStatus
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &f):
 		return f
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return download.Fail(download.ReasonQuotaExceeded, "The namespace has no room for the download: raise its ResourceQuota%s", because(err.Error()))
+	case !errors.As(err, &status):
+		return nil
+	}
+	why := status.Status().Message
+	switch {
+	case apierrors.IsForbidden(err) && strings.Contains(why, "exceeded quota"):
+		return download.Fail(download.ReasonQuotaExceeded, "The namespace has no room for the download: raise its ResourceQuota%s", because(why))
 	case apierrors.IsForbidden(err):
-		return download.Fail(download.ReasonWorkerPending, "The API server does not let the download's worker be made%s", because(err.Error()))
+		return download.Fail(download.ReasonWorkerPending, "The API server does not let the download's worker be made%s", because(why))
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return download.FailForGood(download.ReasonWorkerFailed, "The API server does not take the download's worker; correct spec.worker%s", because(err.Error()))
+		return download.FailForGood(download.ReasonWorkerFailed, "The API server does not take the download's worker; correct spec.worker%s", because(why))
 	}
 	return nil
 }

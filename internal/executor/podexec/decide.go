@@ -1,10 +1,12 @@
 package podexec
 
 import (
+	"cmp"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/report"
@@ -21,18 +23,26 @@ func (s *situation) keep(v *verdict) {
 	}
 	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) {
 		s.m.dropped = attemptOf(j)
-		v.deleteJobs = []*batchv1.Job{j}
+		v.drop(j)
 		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "Another request came; Job %s ends first", j.Name))
 		return
 	}
 	s.update(v, g)
 	s.expose(v)
 	if pod != nil && s.m.heard.pod == pod.UID && !s.overdue(pod) {
-		v.show = s.told()
-		v.again = silence
-		return
+		v.show, v.again = s.told(pod)
+	} else {
+		v.show, v.again = s.waiting(s.trouble(j, pod)), recheck
 	}
-	v.show, v.again = s.waiting(s.trouble(j, pod)), recheck
+	s.tellRefused(v)
+}
+
+// tellRefused tells why something beside a Pod that runs could not be made or
+// changed, unless there is something else to tell.
+func (s *situation) tellRefused(v *verdict) {
+	if v.show.Err == nil {
+		v.show.Err = s.m.refused
+	}
 }
 
 // update has the Secret say what has changed for a Pod that goes on. What it
@@ -75,8 +85,10 @@ func (s *situation) fresh(task report.Task) download.Request {
 // rest leaves a download alone that has come to what is wanted. Its last Job
 // stays for a while, for its log.
 func (s *situation) rest(v *verdict) {
-	v.deleteSeeder = s.o.seeder != nil
-	v.deleteService = s.o.service != nil
+	s.dropSeeder(v)
+	if s.o.service != nil {
+		v.drop(s.o.service)
+	}
 	v.show = s.at(download.StateComplete, nil)
 	if s.m.want.ResolveOnly {
 		v.show.State = download.StateWaiting
@@ -85,7 +97,7 @@ func (s *situation) rest(v *verdict) {
 
 // fetch begins the next attempt, unless something speaks against it.
 func (s *situation) fetch(v *verdict) {
-	v.deleteSeeder = s.o.seeder != nil
+	s.dropSeeder(v)
 	if s.held() {
 		v.show = s.failed(s.m.ended.failure, s.m.ended.at)
 		return
@@ -103,7 +115,31 @@ func (s *situation) fetch(v *verdict) {
 	v.begin = v.write != nil
 	for _, j := range s.o.jobs {
 		if v.begin && attemptOf(j) <= attempt-keptJobs {
-			v.deleteJobs = append(v.deleteJobs, j)
+			v.drop(j)
+		}
+	}
+}
+
+// drop has an object deleted, unless it is going already.
+func (v *verdict) drop(o client.Object) {
+	if o.GetDeletionTimestamp() == nil {
+		v.remove = append(v.remove, o)
+	}
+}
+
+func (s *situation) dropSeeder(v *verdict) {
+	if s.o.seeder != nil {
+		v.drop(s.o.seeder)
+	}
+}
+
+// endOutlived has Pods end whose worker has ended and something else in them
+// has not, such as the proxy of a service mesh. Their Job goes too, because
+// Kubernetes counts a Pod that is deleted as one that has failed.
+func (s *situation) endOutlived(v *verdict) {
+	for _, j := range s.o.jobs {
+		if p := s.podOf(j); attemptOf(j) <= s.m.ended.attempt && p != nil && outlived(p) {
+			v.drop(j)
 		}
 	}
 }
@@ -111,15 +147,16 @@ func (s *situation) fetch(v *verdict) {
 // seed looks after the seeder of a complete download, or makes it.
 func (s *situation) seed(v *verdict) {
 	g, set := s.o.order, s.o.seeder
-	mine := g != nil && g.task == report.Seed && set != nil
+	mine := g != nil && g.task == report.Seed && set != nil && set.DeletionTimestamp == nil
 	switch {
 	case mine && fits(&g.request, s.m.want, s.m.last.InfoHash):
 		s.update(v, g)
 		s.expose(v)
 		pod := s.seederPod()
 		if pod != nil && s.m.heard.pod == pod.UID && !s.overdue(pod) {
-			v.show = s.serving(s.told())
-			v.again = silence
+			v.show, v.again = s.told(pod)
+			s.serving(v.show)
+			s.tellRefused(v)
 			return
 		}
 		if pod != nil && s.m.heard.pod != pod.UID && v.write == nil && s.m.last.BytesUploaded > g.request.BytesUploaded {
@@ -132,9 +169,10 @@ func (s *situation) seed(v *verdict) {
 			why = opening()
 		}
 		v.show, v.again = s.settling(why), recheck
+		s.tellRefused(v)
 	case set != nil:
-		v.deleteSeeder = true
-		v.show = s.settling(download.Fail(download.ReasonWorkerEnding, "Another request came; StatefulSet %s ends first", set.Name))
+		v.drop(set)
+		v.show = s.settling(setEnds(set))
 	case s.blocked(v):
 		if v.show.State == download.StateWaiting {
 			v.show = s.settling(v.show.Err)
@@ -147,7 +185,7 @@ func (s *situation) seed(v *verdict) {
 		s.start(v, &order{task: report.Seed, attempt: attempt, request: s.fresh(report.Seed)})
 		v.seed = v.write != nil
 		if v.seed {
-			v.show = s.settling(opening())
+			v.show = s.settling(cmp.Or(s.m.inTheWay, opening()))
 		}
 	}
 }
@@ -162,13 +200,10 @@ func (s *situation) refusedLately() bool {
 // deleted then, and is now.
 func (s *situation) leftover(v *verdict) *batchv1.Job {
 	for _, j := range s.o.jobs {
-		pod := s.podOf(j)
-		if attemptOf(j) > s.m.dropped || attemptOf(j) <= s.m.ended.attempt || pod != nil && terminal(pod) {
+		if attemptOf(j) > s.m.dropped || attemptOf(j) <= s.m.ended.attempt || s.o.over(j) {
 			continue
 		}
-		if j.DeletionTimestamp == nil {
-			v.deleteJobs = append(v.deleteJobs, j)
-		}
+		v.drop(j)
 		return j
 	}
 	return nil
@@ -186,11 +221,11 @@ func (s *situation) blocked(v *verdict) bool {
 		return true
 	}
 	if left != nil {
-		v.show, v.again = s.waiting(download.Fail(download.ReasonWorkerEnding, "Job %s ends first", left.Name)), recheck
+		v.show, v.again = s.waiting(jobEnds(left)), recheck
 		return true
 	}
 	if set := s.o.seeder; set != nil {
-		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "StatefulSet %s ends first", set.Name))
+		v.show = s.waiting(setEnds(set))
 	}
 	return s.o.seeder != nil
 }
@@ -204,7 +239,7 @@ func (s *situation) start(v *verdict, o *order) {
 	}
 	v.write = o
 	s.expose(v)
-	v.show = s.waiting(nil)
+	v.show = s.waiting(s.m.inTheWay)
 }
 
 // expose makes the Service for peers from outside, if there is to be one.
@@ -217,7 +252,7 @@ func (s *situation) expose(v *verdict) {
 	case s.o.service == nil:
 		v.service = kind
 	case string(s.o.service.Spec.Type) != kind:
-		v.deleteService = true
+		v.drop(s.o.service)
 		v.service = kind
 	}
 }

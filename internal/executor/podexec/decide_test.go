@@ -173,12 +173,14 @@ func disrupted(reason string) func(*corev1.Pod) {
 // does is what a verdict does, in words.
 func does(v *verdict) string {
 	var words []string
-	for _, j := range v.deleteJobs {
-		words = append(words, "delete "+strings.TrimPrefix(j.Name, baseName(one)+"-"))
-	}
-	for word, yes := range map[string]bool{"delete seeder": v.deleteSeeder, "delete service": v.deleteService} {
-		if yes {
-			words = append(words, word)
+	for _, o := range v.remove {
+		switch o.(type) {
+		case *appsv1.StatefulSet:
+			words = append(words, "delete seeder")
+		case *corev1.Service:
+			words = append(words, "delete service")
+		default:
+			words = append(words, "delete "+strings.TrimPrefix(o.GetName(), baseName(one)+"-"))
 		}
 	}
 	if v.write != nil {
@@ -261,10 +263,10 @@ func TestADownloadIsAJobForEachAttempt(t *testing.T) {
 		{"the one before is being deleted", scene(func(s *situation) { s.m.begun, s.m.dropped = 1, 1 }, given(report.Download, 1), job(1), func(s *situation) { s.o.jobs[0].DeletionTimestamp = &metav1.Time{Time: noon} }), "", "Waiting WorkerEnding", []string{"Job imagenet-0a1b2c3d-1 "}},
 		{"limits have changed, and the Secret was refused a moment ago", scene(want(func(r *download.Request) { r.Limits.MaxPeers = 7 }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading), func(s *situation) {
 			s.m.refused, s.m.refusedAt = download.Fail("Refused", "immutable"), noon.Add(-recheck+1)
-		}), "", "Downloading", nil},
+		}), "", "Downloading Refused", nil},
 		{"limits have changed, and the Secret was refused some time ago", scene(want(func(r *download.Request) { r.Limits.MaxPeers = 7 }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading), func(s *situation) {
 			s.m.refused, s.m.refusedAt = download.Fail("Refused", "immutable"), noon.Add(-recheck)
-		}), "write Download 1", "Downloading", nil},
+		}), "write Download 1", "Downloading Refused", nil},
 		{"the one before has ended", scene(func(s *situation) { s.m.dropped = 1 }, given(report.Download, 1), job(1, ends(7, "Error", nil))), "write Download 2, begin", "Waiting", nil},
 		{"it is complete", scene(given(report.Download, 1), job(1, ends(0, "Completed", result(download.StateComplete, nil)))), "", "Complete", nil},
 		{"it is complete for other files", scene(want(func(r *download.Request) { r.Files.Include = []string{"b"} }), given(report.Download, 1), job(1, ends(0, "Completed", result(download.StateComplete, nil)))), "write Download 2, begin", "Waiting", nil},

@@ -1,6 +1,7 @@
 package podexec
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // Pod, or by what the Job says where the Pod is gone.
 func (s *situation) endOf(j *batchv1.Job) (ended, bool) {
 	pod := s.podOf(j)
-	if pod != nil && terminal(pod) {
+	if pod != nil && (terminal(pod) || outlived(pod)) {
 		e := s.endOfPod(pod)
 		e.attempt = attemptOf(j)
 		return e, true
@@ -168,6 +169,14 @@ func terminated(p *corev1.Pod) *corev1.ContainerStateTerminated {
 		}
 	}
 	return nil
+}
+
+// outlived says that the worker of a Pod has ended for good, and something else
+// in it has not.
+func outlived(p *corev1.Pod) bool {
+	return terminated(p) != nil && slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.State.Terminated == nil
+	})
 }
 
 // lastEnd is how the worker of a Pod that restarts it ended last, and how often

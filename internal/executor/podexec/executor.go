@@ -14,6 +14,7 @@ package podexec
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type entry struct {
 	busy   sync.Mutex
 	loaded bool         // order is what the Secret says.
 	made   *batchv1.Job // The youngest Job, until the cache shows it; nil else.
+	told   bool         // All that was made before has been told to go.
 
 	mu       sync.Mutex
 	memory   memory
@@ -187,6 +189,8 @@ func (x *Executor) unasked(ctx context.Context, id download.ID) (download.Progre
 	if err != nil {
 		return download.Progress{}, err
 	}
+	// A Job that was told to go, as by a suspension, tells nothing any more.
+	o.jobs = slices.DeleteFunc(o.jobs, func(j *batchv1.Job) bool { return j.DeletionTimestamp != nil })
 	_, v := decide(situation{now: time.Now(), id: id, o: o})
 	if v.show == nil {
 		return download.Progress{}, download.ErrUnknown
@@ -237,6 +241,7 @@ func (x *Executor) step(ctx context.Context, id download.ID) (time.Duration, err
 	if err != nil {
 		return 0, err
 	}
+	e.told = false
 	v := e.decide(x, id, o)
 	return v.again, x.carryOut(ctx, id, e, &v)
 }

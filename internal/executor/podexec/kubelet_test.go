@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/torrent-operator/torrent-operator/internal/report"
 )
@@ -23,16 +24,20 @@ const node = "node-1"
 
 // kubelet stands in for the controllers of Jobs and StatefulSets, the garbage
 // collector, the scheduler and a node: it makes Pods, runs the worker's
-// function for them, and tells of them what a kubelet does.
+// function for them, and tells of them what a kubelet does. Nobody collects
+// what belonged to a TorrentDownload.
 type kubelet struct {
 	*world
 	cancel context.CancelFunc
 	ended  chan struct{}
+	owed   map[types.UID]bool // Jobs that were seen in time to get a Pod, whatever became of them since.
 
 	mu     sync.Mutex
 	runs   map[types.UID]*podRun
 	mute   bool           // Pushes get lost.
-	writer map[string]int // Pods that run now, by the download that they belong to.
+	late   bool           // The controllers, which hear of nothing, make and collect nothing.
+	deaf   bool           // The node does not hear that Pods are to end.
+	writer map[string]int // Pods that run now, by the download that they belong to, and by their place in the claim.
 }
 
 // podRun is a Pod that runs.
@@ -47,7 +52,7 @@ type podRun struct {
 
 func startKubelet(w *world) *kubelet {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
-	k := &kubelet{world: w, cancel: cancel, ended: make(chan struct{}), runs: map[types.UID]*podRun{}, writer: map[string]int{}}
+	k := &kubelet{world: w, cancel: cancel, ended: make(chan struct{}), owed: map[types.UID]bool{}, runs: map[types.UID]*podRun{}, writer: map[string]int{}}
 	go func() {
 		defer close(k.ended)
 		for tick := time.NewTicker(15 * time.Millisecond); ctx.Err() == nil; {
@@ -96,28 +101,56 @@ func (k *kubelet) sync(ctx context.Context) error {
 		}
 	}
 	owners := map[types.UID]bool{}
+	k.mu.Lock()
+	late := k.late
+	k.mu.Unlock()
 	for i := range jobs.Items {
 		j := &jobs.Items[i]
-		owners[j.UID] = true
-		if j.DeletionTimestamp == nil && !owned(&pods, j.UID) {
-			if err := k.makePod(ctx, "Job", j, j.Name+"-abcde", j.Spec.Template); err != nil {
-				return err
-			}
+		if owners[j.UID] = true; late {
+			k.owed[j.UID] = true
+			continue
+		}
+		if err := k.lookAfter(ctx, "Job", j, &pods, j.Name+"-abcde", j.Spec.Template); err != nil {
+			return err
 		}
 	}
 	for i := range sets.Items {
 		s := &sets.Items[i]
-		owners[s.UID] = true
-		if s.DeletionTimestamp == nil && !owned(&pods, s.UID) {
-			if err := k.makePod(ctx, "StatefulSet", s, s.Name+"-0", s.Spec.Template); err != nil {
-				return err
-			}
+		if owners[s.UID] = true; late || *s.Spec.Replicas == 0 {
+			continue
+		}
+		if err := k.lookAfter(ctx, "StatefulSet", s, &pods, s.Name+"-0", s.Spec.Template); err != nil {
+			return err
 		}
 	}
 	for i := range pods.Items {
 		if err := k.syncPod(ctx, &pods.Items[i], owners); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lookAfter makes the Pod of an object, or ends it first and the object then,
+// as foreground deletion does.
+func (k *kubelet) lookAfter(ctx context.Context, kind string, owner client.Object, pods *corev1.PodList, name string, t corev1.PodTemplateSpec) error {
+	there, owed := owned(pods, owner.GetUID()), k.owed[owner.GetUID()]
+	delete(k.owed, owner.GetUID())
+	switch {
+	case (owner.GetDeletionTimestamp() == nil || owed) && !there:
+		return k.makePod(ctx, kind, owner, name, t)
+	case owner.GetDeletionTimestamp() == nil:
+		return nil
+	case there:
+		for i := range pods.Items {
+			if p := &pods.Items[i]; metav1.IsControlledBy(p, owner) && p.DeletionTimestamp == nil {
+				return k.Delete(ctx, p)
+			}
+		}
+		return nil
+	}
+	if controllerutil.RemoveFinalizer(owner, metav1.FinalizerDeleteDependents) {
+		return k.Update(ctx, owner)
 	}
 	return nil
 }
@@ -155,7 +188,7 @@ func (k *kubelet) makePod(ctx context.Context, kind string, owner client.Object,
 // syncPod takes one Pod one step on.
 func (k *kubelet) syncPod(ctx context.Context, p *corev1.Pod, owners map[types.UID]bool) error {
 	k.mu.Lock()
-	r := k.runs[p.UID]
+	r, deaf := k.runs[p.UID], k.deaf
 	k.mu.Unlock()
 	ref := metav1.GetControllerOf(p)
 	over := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
@@ -164,7 +197,7 @@ func (k *kubelet) syncPod(ctx context.Context, p *corev1.Pod, owners map[types.U
 		return k.Delete(ctx, p)
 	case r == nil && ref != nil && p.DeletionTimestamp == nil && !over:
 		return k.start(ctx, p)
-	case r != nil && p.DeletionTimestamp != nil:
+	case r != nil && p.DeletionTimestamp != nil && !deaf:
 		r.stop()
 	}
 	if r != nil && !over {
@@ -211,8 +244,14 @@ func (k *kubelet) start(ctx context.Context, p *corev1.Pod) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.runs[p.UID] = r
-	if k.writer[o.ID.UID]++; k.writer[o.ID.UID] > 1 {
-		k.Errorf("%d Pods of download %s run at once", k.writer[o.ID.UID], o.ID.Name)
+	places := []string{"download " + o.ID.UID}
+	if !o.Request.ResolveOnly {
+		places = append(places, "path "+o.Request.Volume.Path)
+	}
+	for _, place := range places {
+		if k.writer[place]++; k.writer[place] > 1 {
+			k.Errorf("%d Pods of %s run at once", k.writer[place], place)
+		}
 	}
 	go func() {
 		defer close(r.done)
@@ -225,7 +264,9 @@ func (k *kubelet) start(ctx context.Context, p *corev1.Pod) error {
 		if r.killed != "" {
 			r.exit = 137
 		}
-		k.writer[o.ID.UID]--
+		for _, place := range places {
+			k.writer[place]--
+		}
 	}()
 	return nil
 }

@@ -22,6 +22,9 @@ const (
 	// once a minute.
 	maxCallers = 4096
 	callerFor  = time.Minute
+	// maxEvents is how many events about one object are read: they are deleted
+	// after an hour, and the kubelet repeats itself each few minutes.
+	maxEvents = 100
 	// maxHint is how much of an event's message is quoted, in bytes.
 	maxHint = 240
 )
@@ -35,6 +38,9 @@ const (
 	// recheck is how often something is looked at that is not watched: nodes,
 	// events, and claims.
 	recheck = 15 * time.Second
+	// lookAgain is how soon to ask the API server again for what has to end
+	// before a Pod is made.
+	lookAgain = 2 * time.Second
 	// firstError and lastError bound the time between two tries of a step
 	// that the API server did not take.
 	firstError = 50 * time.Millisecond

@@ -1,12 +1,15 @@
 package podexec
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,6 +28,10 @@ const (
 	labelTask      = domain + "task"    // A report.Task.
 	labelAttempt   = domain + "attempt" // Of a Job, and of its Pod.
 	annotationName = domain + "name"    // Of the TorrentDownload.
+
+	// What carries out an order tells where it has its data.
+	labelClaim     = domain + "claim" // As claimLabel says.
+	annotationPath = domain + "path"  // Below the root of the claim.
 
 	labelName      = "app.kubernetes.io/name"
 	labelInstance  = "app.kubernetes.io/instance"
@@ -76,6 +83,17 @@ func meta(id download.ID, name string) metav1.ObjectMeta {
 			APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: id.Name, UID: types.UID(id.UID), Controller: ptr.To(true),
 		}},
 	}
+}
+
+// claimLabel is the name of a claim as the value of a label. One that is too
+// long for that ends in a hash.
+func claimLabel(claim string) string {
+	if len(claim) <= validation.LabelValueMaxLength {
+		return claim
+	}
+	sum := sha256.Sum256([]byte(claim))
+	end := "-" + hex.EncodeToString(sum[:8])
+	return claim[:validation.LabelValueMaxLength-len(end)] + end
 }
 
 // kind is that of the owner of everything.

@@ -29,6 +29,9 @@ func (c *Config) job(id download.ID, o *order) (*batchv1.Job, error) {
 		pod.Labels[labelAttempt] = j.Labels[labelAttempt]
 	}
 	j.Labels[labelTask] = string(o.task)
+	if claim, mounted := pod.Labels[labelClaim]; mounted { // It may make its Pod when nobody owns it any more.
+		j.Labels[labelClaim], j.Annotations[annotationPath] = claim, pod.Annotations[annotationPath]
+	}
 	j.Spec = batchv1.JobSpec{
 		Template: pod, BackoffLimit: ptr.To[int32](0), Completions: ptr.To[int32](1), Parallelism: ptr.To[int32](1),
 		PodReplacementPolicy: ptr.To(batchv1.Failed), TTLSecondsAfterFinished: ptr.To[int32](keptSeconds),

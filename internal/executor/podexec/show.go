@@ -11,19 +11,25 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 )
 
-// told is what the Pod that runs has pushed last. A download that is complete
-// and has to be seeded is not at rest.
-func (s *situation) told() *download.Progress {
+// told is what the Pod that runs has pushed last, and for how long that holds.
+// A download that is complete and has to be seeded is not at rest.
+func (s *situation) told(p *corev1.Pod) (*download.Progress, time.Duration) {
 	if s.m.last.State == download.StateComplete && s.seedingWanted() && !s.m.want.ResolveOnly {
-		return s.settling(opening())
+		return s.settling(opening()), silence
 	}
-	out := s.m.last
-	return &out
+	out, quiet := s.m.last, since(s.now, s.m.heard.at)
+	if quiet <= silence {
+		return &out, silence - quiet + time.Second
+	}
+	out.DownloadBytesPerSecond, out.UploadBytesPerSecond = 0, 0
+	out.Err = download.Fail(download.ReasonWorkerSilent, "Pod %s on node %s has not reported to %s since %s. It goes on without that, but check that no NetworkPolicy keeps it from the operator, and see its log",
+		p.Name, p.Spec.NodeName, s.endpoint, s.m.heard.at.UTC().Format(time.RFC3339))
+	return &out, recheck
 }
 
 // serving is what a seeder has pushed. While it opens what it is to serve, the
 // download is as complete as before.
-func (s *situation) serving(p *download.Progress) *download.Progress {
+func (s *situation) serving(p *download.Progress) {
 	switch p.State {
 	case download.StateResolving, download.StateWaiting, download.StateChecking, download.StateFinishing:
 		p.State = download.StateSeeding
@@ -31,7 +37,6 @@ func (s *situation) serving(p *download.Progress) *download.Progress {
 			p.Err = opening()
 		}
 	}
-	return p
 }
 
 // waiting is a download of which nothing runs yet, and why. What was known of

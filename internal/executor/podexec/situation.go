@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/report"
@@ -17,6 +18,7 @@ type objects struct {
 	order   *order // What the Secret says; nil if there is none.
 	ca      string // The certificates in it.
 	jobs    []*batchv1.Job
+	eraser  *batchv1.Job // The Job that removes the data; nil if there is none.
 	seeder  *appsv1.StatefulSet
 	service *corev1.Service
 	pods    []*corev1.Pod
@@ -47,6 +49,7 @@ type memory struct {
 	refused   *download.Failure // Why the API server did not take what was to be made,
 	refusedAt time.Time         // since when,
 	observed  bool              // and whether that, or the failure in ended, was observed.
+	inTheWay  *download.Failure // What had to end first when a Pod was to be made; nil if nothing.
 
 	heard   heard
 	last    download.Progress // The latest snapshot of whichever Pod.
@@ -85,14 +88,12 @@ type ended struct {
 // verdict is what is to be done about a download, in this order, and what is to
 // be shown of it.
 type verdict struct {
-	deleteJobs    []*batchv1.Job
-	deleteSeeder  bool
-	deleteService bool
-	write         *order // What the Secret has to say.
-	service       string // Type of the Service to be made, "" for none.
-	begin         bool   // The Job of write is made, once no Pod of the download can be running.
-	seed          bool   // The same of the StatefulSet.
-	again         time.Duration
+	remove  []client.Object // Jobs, the StatefulSet, the Service.
+	write   *order          // What the Secret has to say.
+	service string          // Type of the Service to be made, "" for none.
+	begin   bool            // The Job of write is made, once nothing is in the way.
+	seed    bool            // The same of the StatefulSet.
+	again   time.Duration
 
 	show *download.Progress // nil if nothing is known.
 }
@@ -113,10 +114,12 @@ type situation struct {
 func decide(s situation) (memory, verdict) {
 	s.learn()
 	v := verdict{}
-	switch {
-	case s.m.want == nil:
+	if s.m.want == nil {
 		v.show = s.unasked()
 		return s.m, v
+	}
+	s.endOutlived(&v)
+	switch {
 	case s.job() != nil:
 		s.keep(&v)
 	case s.m.want.ResolveOnly && s.resolved(), s.done() && !s.seedingWanted():

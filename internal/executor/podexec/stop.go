@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -18,8 +15,9 @@ import (
 
 // Stop implements [download.Executor]. It goes one step each time that it is
 // called: everything is deleted, its Pods end, for Erase another one removes
-// the data, and that is deleted too. All of it is read from the API server,
-// because the cache may be late.
+// the data, and that is deleted too. Each step is decided by what the API
+// server says, because the cache may be late; but as long as even the cache
+// shows something that has to end, nobody else is asked.
 func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request, data download.Disposal) error {
 	if data == download.Keep {
 		if idle, err := x.nothing(ctx, id); idle || err != nil {
@@ -34,13 +32,21 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 	if !e.dismiss() {
 		return fmt.Errorf("%w: it was asked for again", download.ErrEnding)
 	}
+	if e.told {
+		if _, err := x.ended(ctx, x.cfg.Client, id, r, data); err != nil {
+			return err
+		}
+	}
 	if err := x.clear(ctx, id, data); err != nil {
 		return err
 	}
-	if data == download.Erase {
-		if err := x.erase(ctx, id, e, r); err != nil {
-			return err
-		}
+	e.told = true
+	o, err := x.ended(ctx, x.cfg.Live, id, r, data)
+	if err == nil && data == download.Erase {
+		err = x.erase(ctx, id, e, o, r)
+	}
+	if err != nil {
+		return err
 	}
 	x.forget(id, e)
 	return nil
@@ -61,7 +67,8 @@ func (e *entry) dismiss() bool {
 }
 
 // nothing says that there is nothing to stop: neither this process has begun
-// anything, nor does the cache show something of one before.
+// anything, nor does the cache show something of one before, nor is there a
+// Secret, which no cache holds.
 func (x *Executor) nothing(ctx context.Context, id download.ID) (bool, error) {
 	x.mu.Lock()
 	e := x.entries[id]
@@ -70,7 +77,11 @@ func (x *Executor) nothing(ctx context.Context, id download.ID) (bool, error) {
 		return false, nil
 	}
 	o, err := x.list(ctx, x.cfg.Client, id)
-	return err == nil && len(o.jobs) == 0 && o.seeder == nil && o.service == nil && len(o.pods) == 0, err
+	if err != nil || len(o.jobs) > 0 || o.eraser != nil || o.seeder != nil || o.service != nil || len(o.pods) > 0 {
+		return false, err
+	}
+	s, err := x.secret(ctx, id)
+	return err == nil && s == nil, err
 }
 
 // forget takes an entry out of the map, unless its download was asked for
@@ -91,109 +102,138 @@ func (x *Executor) forget(id download.ID, e *entry) {
 	}
 }
 
-// clear deletes all that is made for a download, but what erases it, and
-// returns nil when no Pod of it can be running. What is deleted last shows
-// until then that there is something to delete.
+// clear deletes all that is made for a download, but what erases it.
 func (x *Executor) clear(ctx context.Context, id download.ID, data download.Disposal) error {
 	o, err := x.list(ctx, x.cfg.Live, id)
 	if err != nil {
 		return err
 	}
+	var all []client.Object
 	if o.service != nil {
-		if err := x.remove(ctx, o.service); err != nil {
-			return err
-		}
-	}
-	if data == download.Keep {
-		o.jobs = append(o.jobs, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: eraseName(id)}})
-		if err := x.remove(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: id.Namespace, Name: baseName(id)}}); err != nil {
-			return err
-		}
+		all = append(all, o.service)
 	}
 	if o.seeder != nil {
-		if err := x.remove(ctx, &appsv1.StatefulSet{ObjectMeta: o.seeder.ObjectMeta}); err != nil {
-			return err
-		}
+		all = append(all, o.seeder)
 	}
 	for _, j := range o.jobs {
-		if err := x.remove(ctx, j); err != nil {
+		all = append(all, j)
+	}
+	if data == download.Keep {
+		if o.eraser != nil {
+			all = append(all, o.eraser)
+		}
+		if err := x.removeSecret(ctx, id); err != nil {
 			return err
 		}
 	}
-	for _, p := range o.pods {
-		if terminal(p) || data == download.Erase && taskOf(p) == report.Erase {
-			continue
+	for _, one := range all {
+		if err := x.remove(ctx, one); err != nil {
+			return err
 		}
-		s := situation{now: time.Now(), id: id, o: o}
-		if overdue(s.now, p) && p.Spec.NodeName != "" {
-			silent, err := x.silent(ctx, p.Spec.NodeName)
-			if err != nil {
-				return err
-			}
-			o.silentNodes[p.Spec.NodeName] = silent
-		}
-		return fmt.Errorf("%w: %s", download.ErrEnding, s.ending(p).Message)
 	}
 	return nil
 }
 
+// ended returns what there is of a download that was told to go. The error is
+// [download.ErrEnding] while something of it may still run, or make a Pod, or
+// its data is being removed.
+func (x *Executor) ended(ctx context.Context, from client.Reader, id download.ID, r download.Request, data download.Disposal) (*objects, error) {
+	o, err := x.list(ctx, from, id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := x.remains(ctx, o, data)
+	if err == nil && f == nil && data == download.Erase && o.eraser != nil {
+		f, err = x.erasing(ctx, from, id, o, r)
+	}
+	if err == nil && f != nil {
+		err = fmt.Errorf("%w: %s", download.ErrEnding, f.Message)
+	}
+	return o, err
+}
+
+// remains is what of a download that was told to go may still run, or make a
+// Pod; what erases it is not told to with Erase.
+func (x *Executor) remains(ctx context.Context, o *objects, data download.Disposal) (*download.Failure, error) {
+	for _, p := range o.pods {
+		if !terminal(p) && (data == download.Keep || taskOf(p) != report.Erase) {
+			return x.ending(ctx, p, nil)
+		}
+	}
+	for _, j := range o.jobs {
+		if !o.over(j) {
+			return jobEnds(j), nil
+		}
+	}
+	if j := o.eraser; j != nil && data == download.Keep && !o.over(j) {
+		return jobEnds(j), nil
+	}
+	if o.seeder != nil {
+		return setEnds(o.seeder), nil
+	}
+	return nil, nil
+}
+
+// erasing says how far the Job is that removes the data; nil if it has ended,
+// or there is no data any more.
+func (x *Executor) erasing(ctx context.Context, from client.Reader, id download.ID, o *objects, r download.Request) (_ *download.Failure, err error) {
+	if o.claim, err = x.claim(ctx, from, id, r.Volume.ClaimName); err != nil || lost(o.claim, &r) {
+		return nil, err
+	}
+	s := situation{now: time.Now(), id: id, o: o, m: memory{want: &r}}
+	if _, over := s.endOf(o.eraser); over {
+		return nil, nil
+	}
+	if err := x.explain(ctx, id, o, s.now); err != nil {
+		return nil, err
+	}
+	f := download.Fail(download.ReasonWorkerEnding, "its files are being removed")
+	if why := s.trouble(o.eraser, s.podOf(o.eraser)); why != nil {
+		f.Message += ": " + why.Message
+	}
+	return f, nil
+}
+
+// lost says that the data of a request has gone, or goes, with its claim.
+func lost(c *corev1.PersistentVolumeClaim, r *download.Request) bool {
+	return c == nil || c.DeletionTimestamp != nil || r.Volume.ClaimUID != "" && r.Volume.ClaimUID != string(c.UID)
+}
+
 // erase has a Pod remove the data of a download of which nothing else runs, and
 // returns nil when that is done or there is nothing that could be removed.
-func (x *Executor) erase(ctx context.Context, id download.ID, e *entry, r download.Request) error {
-	var claim corev1.PersistentVolumeClaim
-	err := x.cfg.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: r.Volume.ClaimName}, &claim)
+func (x *Executor) erase(ctx context.Context, id download.ID, e *entry, o *objects, r download.Request) error {
+	claim, err := x.claim(ctx, x.cfg.Live, id, r.Volume.ClaimName)
 	switch {
-	case apierrors.IsNotFound(err), err == nil && (claim.DeletionTimestamp != nil || r.Volume.ClaimUID != "" && r.Volume.ClaimUID != string(claim.UID)):
-		return x.swept(ctx, id) // The data went with the claim.
 	case err != nil:
-		return fmt.Errorf("reading the claim of a download: %w", err)
-	}
-	job := &batchv1.Job{}
-	err = x.cfg.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: eraseName(id)}, job)
-	switch {
-	case apierrors.IsNotFound(err):
-		return x.beginErasing(ctx, id, e, r)
-	case err != nil:
-		return fmt.Errorf("reading Job %s: %w", eraseName(id), err)
-	case job.Labels[labelUID] != id.UID:
-		return fmt.Errorf("the Job %s/%s, which removes the data, is somebody else's; delete it", job.Namespace, job.Name)
-	case job.DeletionTimestamp != nil:
-		return fmt.Errorf("%w: Job %s is being deleted", download.ErrEnding, job.Name)
-	}
-	o, err := x.list(ctx, x.cfg.Live, id)
-	if err != nil {
 		return err
+	case lost(claim, &r):
+		return x.swept(ctx, id, o)
+	case o.eraser == nil:
+		return x.beginErasing(ctx, id, e, r)
+	case o.eraser.DeletionTimestamp != nil:
+		return fmt.Errorf("%w: Job %s is being deleted", download.ErrEnding, o.eraser.Name)
 	}
-	o.claim = &claim
 	s := situation{now: time.Now(), id: id, o: o, m: memory{want: &r}}
-	end, over := s.endOf(job)
-	if !over {
-		pod := s.podOf(job)
-		if err := x.explain(ctx, id, o, s.now); err != nil {
-			return err
-		}
-		if f := s.trouble(job, pod); f != nil {
-			return fmt.Errorf("%w: its files are being removed: %s", download.ErrEnding, f.Message)
-		}
+	switch end, over := s.endOf(o.eraser); {
+	case !over:
 		return fmt.Errorf("%w: its files are being removed", download.ErrEnding)
-	}
-	if end.failure != nil { // The next call tries again; the caller waits between two.
-		if err := x.remove(ctx, job); err != nil {
+	case end.failure != nil: // The next call tries again; the caller waits between two.
+		if err := x.remove(ctx, o.eraser); err != nil {
 			return err
 		}
 		return fmt.Errorf("removing its files: %w", end.failure)
 	}
-	return x.swept(ctx, id)
+	return x.swept(ctx, id, o)
 }
 
 // beginErasing makes the Job that removes the data.
 func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r download.Request) error {
-	if p, err := x.mayRun(ctx, id); err != nil {
-		return err
-	} else if p != nil {
-		return fmt.Errorf("%w: Pod %s has to end before the files are removed", download.ErrEnding, p.Name)
-	}
 	r.ResolveOnly, r.VerifyToken = false, ""
+	if f, err := x.inTheWay(ctx, id, &r); err != nil {
+		return err
+	} else if f != nil {
+		return fmt.Errorf("%w: %s", download.ErrEnding, f.Message)
+	}
 	if r.Inbound.Port == 0 {
 		r.Inbound.Port = x.cfg.Port
 	}
@@ -204,7 +244,7 @@ func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r
 	}
 	err = x.write(ctx, id, e, o)
 	if err == nil {
-		err = x.create(ctx, id, j)
+		err = x.create(ctx, id, "Job", j)
 	}
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
@@ -216,15 +256,11 @@ func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r
 }
 
 // swept deletes what was made to erase a download.
-func (x *Executor) swept(ctx context.Context, id download.ID) error {
-	at := metav1.ObjectMeta{Namespace: id.Namespace}
-	for name, o := range map[string]client.Object{
-		baseName(id): &corev1.Secret{ObjectMeta: at}, eraseName(id): &batchv1.Job{ObjectMeta: at},
-	} {
-		o.SetName(name)
-		if err := x.remove(ctx, o); err != nil {
+func (x *Executor) swept(ctx context.Context, id download.ID, o *objects) error {
+	if o.eraser != nil {
+		if err := x.remove(ctx, o.eraser); err != nil {
 			return err
 		}
 	}
-	return nil
+	return x.removeSecret(ctx, id)
 }

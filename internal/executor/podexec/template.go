@@ -125,6 +125,9 @@ func (c *Config) pod(id download.ID, o *order) (corev1.PodTemplateSpec, error) {
 	maps.Copy(t.Labels, base.Labels)
 	maps.Copy(t.Annotations, base.Annotations)
 	t.Labels[labelTask] = string(o.task)
+	if !o.request.ResolveOnly {
+		t.Labels[labelClaim], t.Annotations[annotationPath] = claimLabel(o.request.Volume.ClaimName), o.request.Volume.Path
+	}
 
 	s := &t.Spec
 	s.Containers = []corev1.Container{c.container(o, &w)}

@@ -29,7 +29,7 @@ func (s *situation) trouble(owner client.Object, p *corev1.Pod) *download.Failur
 		if since(s.now, startedAt(p)) <= silence || since(s.now, s.m.listening()) <= silence {
 			return nil
 		}
-		return download.Fail(download.ReasonWorkerPending,
+		return download.Fail(download.ReasonWorkerSilent,
 			"Pod %s runs on node %s and has not reported to %s; it goes on without that, but check that no NetworkPolicy keeps it from the operator, and see its log", p.Name, p.Spec.NodeName, s.endpoint)
 	}
 	return s.soon("Pod %s is being started on node %s", p.Name, p.Spec.NodeName)
@@ -136,15 +136,7 @@ func (s *situation) crashed(p *corev1.Pod, c *corev1.ContainerStatus) *download.
 
 // ending says what keeps a Pod that has to be gone before another one begins.
 func (s *situation) ending(p *corev1.Pod) *download.Failure {
-	node := p.Spec.NodeName
-	if node != "" && s.o.silentNodes[node] {
-		return download.Fail(download.ReasonNodeLost,
-			"Node %s does not answer, so Pod %s may still be writing and no other one is begun. It goes on when the node is back; if the node is off for good, delete its Node object, or taint it with node.kubernetes.io/out-of-service=nodeshutdown:NoExecute", node, p.Name)
-	}
-	if overdue(s.now, p) {
-		return download.Fail(download.ReasonWorkerEnding, "Pod %s on node %s has not ended in its time, and no other one is begun before; see the kubelet's log of that node", p.Name, node)
-	}
-	return download.Fail(download.ReasonWorkerEnding, "Pod %s has to end before the next one begins", p.Name)
+	return podEnds(s.now, p, p.Spec.NodeName != "" && s.o.silentNodes[p.Spec.NodeName])
 }
 
 // puzzling says that a Pod takes so long that it is worth asking why.

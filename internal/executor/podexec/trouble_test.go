@@ -48,7 +48,7 @@ func TestAPodThatDoesNotStartSaysWhy(t *testing.T) {
 		{"the claim is pending", scene(down(unschedulable("unbound")), claim(corev1.ClaimPending), hint("", "no storage class")), "", "Waiting ClaimPending", []string{"no storage class"}},
 		{"the claim has lost its volume", scene(down(unschedulable("lost")), claim(corev1.ClaimLost)), "", "Waiting ClaimLost", []string{"pv-7", "create the claim again"}},
 		{"it runs and has not told yet", scene(down(runs), func(s *situation) { s.m.asked = noon }), "", "Waiting", nil},
-		{"it runs and never tells", scene(down(runs)), "", "Waiting WorkerPending", []string{"NetworkPolicy", "operator:8444"}},
+		{"it runs and never tells", scene(down(runs)), "", "Waiting WorkerSilent", []string{"NetworkPolicy", "operator:8444"}},
 	})
 }
 

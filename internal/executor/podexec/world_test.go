@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,9 +28,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
@@ -55,7 +58,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		log.SetLogger(funcr.New(func(prefix, args string) { fmt.Fprintln(os.Stderr, prefix, args) }, funcr.Options{}))
-		if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -66,6 +69,13 @@ func TestMain(m *testing.M) {
 		}
 		defer plane.Stop()
 		kube = plane.Config
+		_, err = envtest.InstallCRDs(kube, envtest.CRDInstallOptions{
+			Paths: []string{"../../../config/crd/bases"}, ErrorIfPathMissing: true, Scheme: scheme,
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "Installing the CRD:", err)
+			return 1
+		}
 		if err := furnish(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -106,6 +116,7 @@ type world struct {
 	seed          *engine.Engine
 	workers       *engine.Engine // Of all workers.
 	stop          func()         // Ends the operator's process; what it has begun runs on.
+	asked         atomic.Int64   // How often the executor has read from the API server.
 
 	mu       sync.Mutex
 	torrents map[string]*torrent
@@ -155,7 +166,7 @@ func (w *world) startOperator() {
 		w.Fatal(err)
 	}
 	x := podexec.New(podexec.Config{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Image: "example.org/torrent-operator:test",
+		Client: mgr.GetClient(), Live: counted{mgr.GetAPIReader(), &w.asked}, Image: "example.org/torrent-operator:test",
 		Endpoint: "operator.example:8444", CA: func() []byte { return []byte("certificate") }, Port: 6881,
 	})
 	if err := x.SetupWithManager(mgr); err != nil {
@@ -177,6 +188,22 @@ func (w *world) startOperator() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.executor = x
+}
+
+// counted counts what is read.
+type counted struct {
+	client.Reader
+	n *atomic.Int64
+}
+
+func (c counted) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	c.n.Add(1)
+	return c.Reader.Get(ctx, key, o, opts...)
+}
+
+func (c counted) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	c.n.Add(1)
+	return c.Reader.List(ctx, list, opts...)
 }
 
 // operator is the executor that works now.
