@@ -19,14 +19,9 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/lifecycle"
 )
 
-// The label of claims that the operator has made. One that has it and the name
-// of a TorrentDownload with a template is that download's.
-const (
-	labelManagedBy = "app.kubernetes.io/managed-by"
-	managedBy      = "torrent-operator"
-)
-
-// claim reads what a decision needs to know of the claim of td.
+// claim reads what a decision needs to know of the claim of td. One that the
+// operator has made, and that has the name of a TorrentDownload with a template,
+// is that download's.
 func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress) (lifecycle.Claim, error) {
 	var pvc corev1.PersistentVolumeClaim
 	key := client.ObjectKey{Namespace: td.Namespace, Name: lifecycle.ClaimName(td)}
@@ -40,7 +35,7 @@ func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.Torr
 		Deleting:  !pvc.DeletionTimestamp.IsZero(),
 		Lost:      pvc.Status.Phase == corev1.ClaimLost,
 		UID:       string(pvc.UID),
-		Ours:      pvc.Labels[labelManagedBy] == managedBy,
+		Ours:      pvc.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy,
 		Requested: pvc.Spec.Resources.Requests.Storage().Value(),
 		Capacity:  pvc.Status.Capacity.Storage().Value(),
 		MountToGrow: slices.ContainsFunc(pvc.Status.Conditions, func(c corev1.PersistentVolumeClaimCondition) bool {
@@ -50,7 +45,7 @@ func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.Torr
 		Class:  ptr.Deref(pvc.Spec.StorageClassName, ""),
 	}
 	for i := range pvc.OwnerReferences {
-		if o := &pvc.OwnerReferences[i]; o.Kind == kind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/") {
+		if o := &pvc.OwnerReferences[i]; o.Kind == v1alpha1.Kind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/") {
 			c.Owner = string(o.UID)
 		}
 	}
@@ -60,9 +55,6 @@ func (r *TorrentDownloadReconciler) claim(ctx context.Context, td *v1alpha1.Torr
 	}
 	return c, err
 }
-
-// kind is that of a TorrentDownload.
-const kind = "TorrentDownload"
 
 // expandable says whether claims of a class may grow.
 func (r *TorrentDownloadReconciler) expandable(ctx context.Context, class string) (bool, error) {
@@ -89,7 +81,7 @@ func (r *TorrentDownloadReconciler) arrangeClaim(ctx context.Context, td *v1alph
 	before := pvc.DeepCopy()
 	pvc.OwnerReferences = slices.DeleteFunc(pvc.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == td.UID })
 	if o.Owned {
-		pvc.OwnerReferences = append(pvc.OwnerReferences, ownedBy(td))
+		pvc.OwnerReferences = append(pvc.OwnerReferences, v1alpha1.OwnedBy(td.Name, td.UID))
 	}
 	if o.Size > 0 {
 		pvc.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *resource.NewQuantity(o.Size, resource.BinarySI)}
@@ -101,7 +93,7 @@ func (r *TorrentDownloadReconciler) arrangeClaim(ctx context.Context, td *v1alph
 func newClaim(td *v1alpha1.TorrentDownload, o *lifecycle.ClaimOrder) *corev1.PersistentVolumeClaim {
 	t := td.Spec.Volume.ClaimTemplate
 	pvc := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Namespace: td.Namespace, Name: lifecycle.ClaimName(td), Labels: map[string]string{labelManagedBy: managedBy}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: td.Namespace, Name: lifecycle.ClaimName(td), Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			StorageClassName: t.StorageClassName,
 			Resources: corev1.VolumeResourceRequirements{
@@ -113,15 +105,9 @@ func newClaim(td *v1alpha1.TorrentDownload, o *lifecycle.ClaimOrder) *corev1.Per
 		pvc.Spec.AccessModes = append(pvc.Spec.AccessModes, corev1.PersistentVolumeAccessMode(m))
 	}
 	if o.Owned {
-		pvc.OwnerReferences = []metav1.OwnerReference{ownedBy(td)}
+		pvc.OwnerReferences = []metav1.OwnerReference{v1alpha1.OwnedBy(td.Name, td.UID)}
 	}
 	return pvc
-}
-
-// ownedBy makes what has it go with td. It does not block the deletion of td,
-// which would need further rights.
-func ownedBy(td *v1alpha1.TorrentDownload) metav1.OwnerReference {
-	return metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: td.Name, UID: td.UID, Controller: ptr.To(true)}
 }
 
 // refused tells what the API server does not allow from what may pass.

@@ -498,7 +498,8 @@ type Network struct {
 	Encryption NetworkEncryption `json:"encryption,omitempty"`
 
 	// listenPort is the TCP port at which the Pod takes peers, 6881 without
-	// it.
+	// it. With service NodePort it takes them at the port that Kubernetes gives
+	// the Service, so that trackers are told of that one.
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=65535
 	// +optional

@@ -2,7 +2,24 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
+
+// Kind is that of a TorrentDownload.
+const Kind = "TorrentDownload"
+
+// What the operator makes has the label LabelManagedBy of the value ManagedBy.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "torrent-operator"
+)
+
+// OwnedBy makes an object go with the TorrentDownload of a name and UID. It does
+// not block the deletion of that one, which would need further rights.
+func OwnedBy(name string, uid types.UID) metav1.OwnerReference {
+	controls := true
+	return metav1.OwnerReference{APIVersion: GroupVersion.String(), Kind: Kind, Name: name, UID: uid, Controller: &controls}
+}
 
 // TorrentDownload is one torrent that is wanted on a volume. The operator
 // fetches it from its peers, verifies every piece, keeps the result in the

@@ -279,7 +279,7 @@ func (x *Executor) carryOut(ctx context.Context, id download.ID, e *entry, v *ve
 		}
 	}
 	err := x.make(ctx, id, e, v)
-	if err == nil && (v.write != nil || v.service != "") {
+	if err == nil && (v.write != nil || v.expose != "") {
 		e.mu.Lock()
 		e.memory.refused = nil // It was taken now.
 		e.mu.Unlock()
@@ -308,11 +308,11 @@ func (x *Executor) make(ctx context.Context, id download.ID, e *entry, v *verdic
 			return err
 		}
 	}
-	if v.service != "" {
+	if v.expose != "" {
 		e.mu.Lock()
-		port := e.order.request.Inbound.Port
+		port := e.memory.want.Inbound.Port
 		e.mu.Unlock()
-		if err := x.create(ctx, id, "Service", service(id, port, v.service)); err != nil {
+		if err := x.create(ctx, id, "Service", service(id, port, v.expose)); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"cmp"
+	"hash/fnv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -21,7 +22,7 @@ func (s *situation) keep(v *verdict) {
 	if pod != nil && s.m.heard.pod == pod.UID {
 		found = s.m.last.InfoHash
 	}
-	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) {
+	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) || s.moved(g) {
 		s.m.dropped = attemptOf(j)
 		v.drop(j)
 		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "Another request came; Job %s ends first", j.Name))
@@ -52,7 +53,8 @@ func (s *situation) update(v *verdict, g *order) {
 		return
 	}
 	next := order{task: g.task, attempt: g.attempt, request: s.request(g.task)}
-	next.request.BytesUploaded, next.request.CompletedAt, next.request.InfoHash = g.request.BytesUploaded, g.request.CompletedAt, g.request.InfoHash
+	next.request.BytesUploaded, next.request.CompletedAt = g.request.BytesUploaded, g.request.CompletedAt
+	next.request.InfoHash, next.request.Inbound = g.request.InfoHash, g.request.Inbound
 	if !same(&next.request, &g.request) || s.o.ca != string(s.ca) {
 		v.write = &next
 	}
@@ -61,6 +63,9 @@ func (s *situation) update(v *verdict, g *order) {
 // request is what a worker with a task is asked for.
 func (s *situation) request(task report.Task) download.Request {
 	r := *s.m.want
+	if port := s.nodePort(); port != 0 {
+		r.Inbound.Port = port
+	}
 	if r.VerifyToken == s.m.checked || task == report.Seed {
 		r.VerifyToken = ""
 	}
@@ -149,7 +154,7 @@ func (s *situation) seed(v *verdict) {
 	g, set := s.o.order, s.o.seeder
 	mine := g != nil && g.task == report.Seed && set != nil && set.DeletionTimestamp == nil
 	switch {
-	case mine && fits(&g.request, s.m.want, s.m.last.InfoHash):
+	case mine && fits(&g.request, s.m.want, s.m.last.InfoHash) && !s.moved(g) && !s.outdated():
 		s.update(v, g)
 		s.expose(v)
 		pod := s.seederPod()
@@ -184,8 +189,8 @@ func (s *situation) seed(v *verdict) {
 		}
 		s.start(v, &order{task: report.Seed, attempt: attempt, request: s.fresh(report.Seed)})
 		v.seed = v.write != nil
-		if v.seed {
-			v.show = s.settling(cmp.Or(s.m.inTheWay, opening()))
+		if v.show.State == download.StateWaiting {
+			v.show = s.settling(cmp.Or(v.show.Err, opening()))
 		}
 	}
 }
@@ -230,15 +235,22 @@ func (s *situation) blocked(v *verdict) bool {
 	return s.o.seeder != nil
 }
 
-// start has an order written for a Pod that is made next.
+// start has an order written for a Pod that is made next. One that is reached
+// at a port of the nodes has to be told which that is, so its Service comes
+// first.
 func (s *situation) start(v *verdict, o *order) {
 	if _, err := o.secret(s.id, s.endpoint, s.ca); err != nil {
 		f, _ := err.(*download.Failure) //nolint:errorlint // It is made there, and not wrapped.
 		v.show = s.failed(f, s.now)
 		return
 	}
-	v.write = o
 	s.expose(v)
+	if s.m.want.Inbound.Service == string(corev1.ServiceTypeNodePort) && s.nodePort() == 0 {
+		v.show, v.again = s.waiting(s.soon("Service %s is being made", serviceName(s.id))), recheck
+		return
+	}
+	o.oneNode = oneNode(s.o.claim)
+	v.write = o
 	v.show = s.waiting(s.m.inTheWay)
 }
 
@@ -250,11 +262,43 @@ func (s *situation) expose(v *verdict) {
 	kind := s.m.want.Inbound.Service
 	switch {
 	case s.o.service == nil:
-		v.service = kind
+		v.expose = kind
 	case string(s.o.service.Spec.Type) != kind:
 		v.drop(s.o.service)
-		v.service = kind
+		v.expose = kind
 	}
+}
+
+// nodePort is the port of all nodes at which the download is reached, 0 if
+// there is none. Its worker takes peers at that one, because it is the one
+// that it tells trackers of.
+func (s *situation) nodePort() int {
+	svc := s.o.service
+	if svc == nil || svc.DeletionTimestamp != nil || svc.Spec.Type != corev1.ServiceTypeNodePort || s.m.want.Inbound.Service != string(svc.Spec.Type) {
+		return 0
+	}
+	for _, p := range svc.Spec.Ports {
+		if p.Name == portName {
+			return int(p.NodePort)
+		}
+	}
+	return 0
+}
+
+// moved says that the Service has another port than the worker was given.
+func (s *situation) moved(g *order) bool {
+	port := s.nodePort()
+	return port != 0 && port != g.request.Inbound.Port
+}
+
+// outdated says that an operator of another image or with other defaults has
+// made the seeder, and that its turn has come to begin anew. Each has its own
+// moment after the operator has begun, so that not all do at once.
+func (s *situation) outdated() bool {
+	h := fnv.New32a()
+	h.Write([]byte(s.id.UID))
+	moment := time.Duration(h.Sum32()%1024) * upgradeSpread / 1024
+	return s.o.seeder.Annotations[annotationRelease] != s.release && s.now.Sub(s.m.asked) >= moment
 }
 
 // unasked is what is known of a download that nobody has asked for since this

@@ -186,8 +186,8 @@ func does(v *verdict) string {
 	if v.write != nil {
 		words = append(words, "write "+string(v.write.task)+" "+strconv.Itoa(v.write.attempt))
 	}
-	if v.service != "" {
-		words = append(words, "service "+v.service)
+	if v.expose != "" {
+		words = append(words, "service "+v.expose)
 	}
 	if v.begin {
 		words = append(words, "begin")
@@ -282,7 +282,8 @@ func TestADownloadIsAJobForEachAttempt(t *testing.T) {
 			job(1, ends(0, "Completed", result(download.StateWaiting, nil, func(r *download.Request) { r.ResolveOnly = true })))), "", "Waiting", nil},
 		{"it was only resolved", scene(given(report.Download, 1, func(r *download.Request) { r.ResolveOnly = true }),
 			job(1, ends(0, "Completed", result(download.StateWaiting, nil, func(r *download.Request) { r.ResolveOnly = true })))), "write Download 2, begin", "Waiting", nil},
-		{"a Service is wanted", scene(want(func(r *download.Request) { r.Inbound.Service = "NodePort" })), "write Download 1, service NodePort, begin", "Waiting", nil},
+		{"a Service is wanted", scene(want(func(r *download.Request) { r.Inbound.Service = "NodePort" })), "service NodePort", "Waiting WorkerPending", []string{"Service peers-imagenet-0a1b2c3d"}},
+		{"a Service of a cloud is wanted", scene(want(func(r *download.Request) { r.Inbound.Service = "LoadBalancer" })), "write Download 1, service LoadBalancer, begin", "Waiting", nil},
 	})
 }
 

@@ -53,6 +53,7 @@ type Config struct {
 // which is while this replica leads.
 type Executor struct {
 	cfg     Config
+	release string // As Config.release says.
 	changes chan download.ID
 	queue   workqueue.TypedRateLimitingInterface[download.ID]
 	leads   atomic.Bool
@@ -85,7 +86,7 @@ type entry struct {
 // manager.
 func New(cfg Config) *Executor {
 	return &Executor{
-		cfg: cfg, changes: make(chan download.ID, wakeups), entries: map[download.ID]*entry{},
+		cfg: cfg, release: cfg.release(), changes: make(chan download.ID, wakeups), entries: map[download.ID]*entry{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[download.ID](firstError, lastError)),
 	}
 }
@@ -252,7 +253,7 @@ func (e *entry) decide(x *Executor, id download.ID, o *objects) verdict {
 	defer e.mu.Unlock()
 	o.order, o.ca = e.order, e.ca
 	var v verdict
-	e.memory, v = decide(situation{now: time.Now(), id: id, m: e.memory, o: o, endpoint: x.cfg.Endpoint, ca: x.cfg.CA()})
+	e.memory, v = decide(situation{now: time.Now(), id: id, m: e.memory, o: o, endpoint: x.cfg.Endpoint, ca: x.cfg.CA(), release: x.release})
 	if e.stopping || e.memory.want == nil {
 		return verdict{}
 	}

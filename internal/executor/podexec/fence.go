@@ -88,7 +88,7 @@ func (o *objects) over(j *batchv1.Job) bool {
 // its name.
 func (x *Executor) exists(ctx context.Context, id download.ID) (bool, error) {
 	td := metav1.PartialObjectMetadata{}
-	td.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+	td.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
 	err := x.cfg.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, &td)
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("reading TorrentDownload %s, whose Pod has the same claim: %w", id.Name, err)

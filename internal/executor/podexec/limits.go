@@ -41,6 +41,9 @@ const (
 	// lookAgain is how soon to ask the API server again for what has to end
 	// before a Pod is made.
 	lookAgain = 2 * time.Second
+	// upgradeSpread is the time in which a new operator begins the seeders of
+	// the one before anew.
+	upgradeSpread = 10 * time.Minute
 	// firstError and lastError bound the time between two tries of a step
 	// that the API server did not take.
 	firstError = 50 * time.Millisecond

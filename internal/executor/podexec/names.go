@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
@@ -33,12 +32,13 @@ const (
 	labelClaim     = domain + "claim" // As claimLabel says.
 	annotationPath = domain + "path"  // Below the root of the claim.
 
+	// annotationRelease tells what a seeder's Pod is made of besides its order.
+	annotationRelease = domain + "release"
+
 	labelName      = "app.kubernetes.io/name"
 	labelInstance  = "app.kubernetes.io/instance"
 	labelComponent = "app.kubernetes.io/component"
-	labelManagedBy = "app.kubernetes.io/managed-by"
 
-	manager   = "torrent-operator"
 	component = "worker"
 )
 
@@ -76,12 +76,11 @@ func meta(id download.ID, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: id.Namespace, Name: name,
 		Labels: map[string]string{
-			labelUID: id.UID, labelName: manager, labelInstance: baseName(id), labelComponent: component, labelManagedBy: manager,
+			labelUID: id.UID, labelName: v1alpha1.ManagedBy, labelInstance: baseName(id), labelComponent: component,
+			v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 		},
-		Annotations: map[string]string{annotationName: id.Name},
-		OwnerReferences: []metav1.OwnerReference{{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: id.Name, UID: types.UID(id.UID), Controller: ptr.To(true),
-		}},
+		Annotations:     map[string]string{annotationName: id.Name},
+		OwnerReferences: []metav1.OwnerReference{v1alpha1.OwnedBy(id.Name, types.UID(id.UID))},
 	}
 }
 
@@ -95,9 +94,6 @@ func claimLabel(claim string) string {
 	end := "-" + hex.EncodeToString(sum[:8])
 	return claim[:validation.LabelValueMaxLength-len(end)] + end
 }
-
-// kind is that of the owner of everything.
-const kind = "TorrentDownload"
 
 // idOf is the download for which an object was made; false if it is none of
 // ours.

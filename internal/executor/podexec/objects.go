@@ -1,6 +1,9 @@
 package podexec
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -48,11 +51,28 @@ func (c *Config) statefulSet(id download.ID, o *order) (*appsv1.StatefulSet, err
 	}
 	set := &appsv1.StatefulSet{ObjectMeta: meta(id, baseName(id))}
 	set.Labels[labelTask] = string(o.task)
+	set.Annotations[annotationRelease] = c.release()
 	set.Spec = appsv1.StatefulSetSpec{
 		Replicas: ptr.To[int32](1), Template: pod, RevisionHistoryLimit: ptr.To[int32](1),
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{labelUID: id.UID, labelTask: string(o.task)}},
 	}
 	return set, nil
+}
+
+// release names what is the same in all Pods that this operator makes: an
+// operator of another image or with other defaults has another one.
+func (c *Config) release() string {
+	b, err := json.Marshal([]any{c.Image, c.PullPolicy, c.Defaults})
+	if err != nil { // All of it was read from text.
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// oneNode says that Pods which mount a claim have to share a node.
+func oneNode(c *corev1.PersistentVolumeClaim) bool {
+	return c != nil && len(c.Spec.AccessModes) == 1 && c.Spec.AccessModes[0] == corev1.ReadWriteOnce
 }
 
 // service leads peers from outside to the worker, whichever Pod that is.

@@ -21,6 +21,7 @@ type order struct {
 	task    report.Task
 	attempt int // Of a seeder, the attempt that completed the download.
 	request download.Request
+	oneNode bool // The claim can be mounted by one node at a time.
 }
 
 func (o *order) revision() string { return revision(&o.request) }
@@ -78,6 +79,9 @@ func fits(given, want *download.Request, found string) bool {
 	if a.InfoHash == "" && (found == "" || strings.EqualFold(b.InfoHash, found)) || b.InfoHash == "" {
 		a.InfoHash = b.InfoHash
 	}
+	if b.Inbound.Service == string(corev1.ServiceTypeNodePort) {
+		a.Inbound.Port = b.Inbound.Port // It is the Service's that counts.
+	}
 	if a.ResolveOnly && b.ResolveOnly {
 		a.Volume, b.Volume = download.Volume{}, download.Volume{}
 	}
@@ -91,7 +95,7 @@ func asks(given, want *download.Request, found string) bool {
 		return false
 	}
 	a, b := *given, *want
-	a.InfoHash = b.InfoHash
+	a.InfoHash, a.Inbound = b.InfoHash, b.Inbound
 	a.Neighbours, b.Neighbours = nil, nil
 	a.BytesUploaded, b.BytesUploaded = 0, 0
 	a.CompletedAt, b.CompletedAt = time.Time{}, time.Time{}

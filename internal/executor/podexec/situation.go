@@ -88,12 +88,12 @@ type ended struct {
 // verdict is what is to be done about a download, in this order, and what is to
 // be shown of it.
 type verdict struct {
-	remove  []client.Object // Jobs, the StatefulSet, the Service.
-	write   *order          // What the Secret has to say.
-	service string          // Type of the Service to be made, "" for none.
-	begin   bool            // The Job of write is made, once nothing is in the way.
-	seed    bool            // The same of the StatefulSet.
-	again   time.Duration
+	remove []client.Object // Jobs, the StatefulSet, the Service.
+	write  *order          // What the Secret has to say.
+	expose string          // Type of the Service to be made, "" for none.
+	begin  bool            // The Job of write is made, once nothing is in the way.
+	seed   bool            // The same of the StatefulSet.
+	again  time.Duration
 
 	show *download.Progress // nil if nothing is known.
 }
@@ -107,6 +107,7 @@ type situation struct {
 
 	endpoint string
 	ca       []byte
+	release  string // Of what this operator makes its Pods.
 }
 
 // decide says what happens next to a download, and what is remembered of it

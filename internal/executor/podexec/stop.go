@@ -209,7 +209,7 @@ func (x *Executor) erase(ctx context.Context, id download.ID, e *entry, o *objec
 	case lost(claim, &r):
 		return x.swept(ctx, id, o)
 	case o.eraser == nil:
-		return x.beginErasing(ctx, id, e, r)
+		return x.beginErasing(ctx, id, e, r, oneNode(claim))
 	case o.eraser.DeletionTimestamp != nil:
 		return fmt.Errorf("%w: Job %s is being deleted", download.ErrEnding, o.eraser.Name)
 	}
@@ -227,7 +227,7 @@ func (x *Executor) erase(ctx context.Context, id download.ID, e *entry, o *objec
 }
 
 // beginErasing makes the Job that removes the data.
-func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r download.Request) error {
+func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r download.Request, oneNode bool) error {
 	r.ResolveOnly, r.VerifyToken = false, ""
 	if f, err := x.inTheWay(ctx, id, &r); err != nil {
 		return err
@@ -237,7 +237,7 @@ func (x *Executor) beginErasing(ctx context.Context, id download.ID, e *entry, r
 	if r.Inbound.Port == 0 {
 		r.Inbound.Port = x.cfg.Port
 	}
-	o := &order{task: report.Erase, request: r}
+	o := &order{task: report.Erase, request: r, oneNode: oneNode}
 	j, err := x.cfg.job(id, o)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/report"
 )
@@ -83,7 +84,7 @@ func (x *Executor) worker(ctx context.Context, from report.Caller, id download.I
 		return nil, err
 	}
 	of := metav1.GetControllerOf(owner)
-	if of == nil || of.Kind != kind || string(of.UID) != id.UID || of.Name != id.Name {
+	if of == nil || of.Kind != v1alpha1.Kind || string(of.UID) != id.UID || of.Name != id.Name {
 		return nil, report.ErrForbidden
 	}
 	return pod, nil

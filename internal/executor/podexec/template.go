@@ -148,11 +148,33 @@ func (c *Config) pod(id download.ID, o *order) (corev1.PodTemplateSpec, error) {
 		s.NodeSelector = merged(s.NodeSelector, map[string]string{k: string(v)})
 	}
 	s.Tolerations, s.Affinity, s.TopologySpreadConstraints = w.Tolerations, w.Affinity, w.TopologySpreadConstraints
+	if o.oneNode {
+		s.Affinity = sharingNode(w.Affinity, t.Labels[labelClaim])
+	}
 	s.PriorityClassName = w.PriorityClassName
 	for _, p := range w.ImagePullSecrets {
 		s.ImagePullSecrets = append(s.ImagePullSecrets, corev1.LocalObjectReference{Name: p.Name})
 	}
 	return t, nil
+}
+
+// sharingNode is an affinity that also has Pods with the same claim share a
+// node. A volume that is not bound to a node can be attached to one at a time,
+// and the scheduler does not look at that: a Pod elsewhere would never start.
+// The first of them goes wherever it can.
+func sharingNode(a *corev1.Affinity, claim string) *corev1.Affinity {
+	a = a.DeepCopy()
+	if a == nil {
+		a = &corev1.Affinity{}
+	}
+	if a.PodAffinity == nil {
+		a.PodAffinity = &corev1.PodAffinity{}
+	}
+	required := &a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	*required = append(*required, corev1.PodAffinityTerm{
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelClaim: claim}}, TopologyKey: corev1.LabelHostname,
+	})
+	return a
 }
 
 func (c *Config) container(o *order, w *v1alpha1.WorkerSpec) corev1.Container {

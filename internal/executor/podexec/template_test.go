@@ -86,6 +86,42 @@ func TestWhoOnlyResolvesHasNoVolume(t *testing.T) {
 	}
 }
 
+// A volume that can be attached to one node at a time has all of its Pods
+// there.
+func TestPodsOfOneClaimShareANode(t *testing.T) {
+	claim := func(modes ...corev1.PersistentVolumeAccessMode) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{AccessModes: modes}}
+	}
+	for _, c := range []struct {
+		claim *corev1.PersistentVolumeClaim
+		want  bool
+	}{
+		{nil, false}, {claim(corev1.ReadWriteOnce), true}, {claim(corev1.ReadWriteMany), false}, {claim(corev1.ReadWriteOncePod), false},
+		{claim(corev1.ReadWriteOnce, corev1.ReadOnlyMany), false}, {claim(), false},
+	} {
+		if got := oneNode(c.claim); got != c.want {
+			t.Errorf("%+v: %t", c.claim, got)
+		}
+	}
+	mine := &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: "rack"}}}}
+	c := &Config{Defaults: v1alpha1.WorkerSpec{Affinity: mine}}
+	pod, err := c.pod(one, &order{task: report.Download, attempt: 1, request: *asked(), oneNode: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	if len(terms) != 2 || terms[0].TopologyKey != "rack" || terms[1].TopologyKey != corev1.LabelHostname ||
+		terms[1].LabelSelector.MatchLabels[labelClaim] != "datasets" || pod.Labels[labelClaim] != "datasets" {
+		t.Errorf("%+v of a Pod with %v", terms, pod.Labels)
+	}
+	if len(mine.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) != 1 {
+		t.Error("the defaults were changed")
+	}
+	if pod = template(t, &Config{}, report.Download); pod.Spec.Affinity != nil {
+		t.Errorf("any node will do, and it asks for %+v", pod.Spec.Affinity)
+	}
+}
+
 func TestSpecWorkerLiesOverTheDefaults(t *testing.T) {
 	c := &Config{Defaults: v1alpha1.WorkerSpec{
 		Resources:         v1alpha1.WorkerResources{Requests: quantities("200m", ""), Limits: quantities("2", "1Gi")},
@@ -132,7 +168,7 @@ func TestReservedLabelsStay(t *testing.T) {
 		Labels:      map[string]v1alpha1.LabelValue{labelUID: "another", labelName: "nginx", "job-name": "x", "batch.kubernetes.io/job-name": "x", "app": "mine"},
 		Annotations: map[string]v1alpha1.AnnotationValue{annotationName: "another", "seen-by": "mine"},
 	}))
-	if p.Labels[labelUID] != one.UID || p.Labels[labelName] != manager || p.Labels["app"] != "mine" || p.Annotations[annotationName] != one.Name || p.Annotations["seen-by"] != "mine" {
+	if p.Labels[labelUID] != one.UID || p.Labels[labelName] != v1alpha1.ManagedBy || p.Labels["app"] != "mine" || p.Annotations[annotationName] != one.Name || p.Annotations["seen-by"] != "mine" {
 		t.Errorf("%v %v", p.Labels, p.Annotations)
 	}
 	for _, key := range []string{"job-name", "batch.kubernetes.io/job-name"} {

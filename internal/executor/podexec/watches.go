@@ -12,6 +12,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 )
 
 // byUID is the index of the cache by the download that an object is made for.
@@ -20,7 +22,7 @@ const byUID = "uid"
 // CacheOptions say what of the objects that are made for downloads a manager's
 // cache is to hold: nobody else's, and of each what a decision looks at.
 func CacheOptions() map[client.Object]cache.ByObject {
-	ours := labels.SelectorFromSet(labels.Set{labelManagedBy: manager, labelComponent: component})
+	ours := labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, labelComponent: component})
 	return map[client.Object]cache.ByObject{
 		&corev1.Pod{}:         {Label: ours, Transform: lean},
 		&batchv1.Job{}:        {Label: ours, Transform: lean},
