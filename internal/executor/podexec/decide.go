@@ -107,6 +107,10 @@ func (s *situation) fetch(v *verdict) {
 		v.show = s.failed(s.m.ended.failure, s.m.ended.at)
 		return
 	}
+	if f := s.m.refused; f != nil {
+		v.show = s.failed(f, s.m.refusedAt)
+		return
+	}
 	if s.blocked(v) {
 		return
 	}
@@ -178,10 +182,10 @@ func (s *situation) seed(v *verdict) {
 	case set != nil:
 		v.drop(set)
 		v.show = s.settling(setEnds(set))
+	case s.m.refused != nil && (s.m.refused.Permanent || s.now.Sub(s.m.refusedAt) < refusedSeeder):
+		v.show, v.again = s.settling(s.m.refused), refusedSeeder // The data is there all the same.
 	case s.blocked(v):
-		if v.show.State == download.StateWaiting {
-			v.show = s.settling(v.show.Err)
-		}
+		v.show = s.settling(v.show.Err)
 	default:
 		attempt := s.m.ended.attempt
 		if g != nil {
@@ -190,7 +194,7 @@ func (s *situation) seed(v *verdict) {
 		s.start(v, &order{task: report.Seed, attempt: attempt, request: s.fresh(report.Seed)})
 		v.seed = v.write != nil
 		if v.show.State == download.StateWaiting {
-			v.show = s.settling(cmp.Or(v.show.Err, opening()))
+			v.show = s.settling(cmp.Or(v.show.Err, s.m.refused, opening()))
 		}
 	}
 }
@@ -216,10 +220,6 @@ func (s *situation) leftover(v *verdict) *batchv1.Job {
 
 // blocked says that nothing may be begun now, and shows why.
 func (s *situation) blocked(v *verdict) bool {
-	if f := s.m.refused; f != nil {
-		v.show = s.failed(f, s.m.refusedAt)
-		return true
-	}
 	left := s.leftover(v)
 	if p := s.running(); p != nil {
 		v.show, v.again = s.waiting(s.ending(p)), recheck

@@ -162,11 +162,12 @@ func (x *Executor) removeSecret(ctx context.Context, id download.ID) error {
 // is somebody else's.
 func (x *Executor) secret(ctx context.Context, id download.ID) (*corev1.Secret, error) {
 	s := &corev1.Secret{}
-	err := x.cfg.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: baseName(id)}, s)
-	if client.IgnoreNotFound(err) != nil {
+	if err := x.cfg.Live.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: baseName(id)}, s); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("reading the Secret of a download: %w", err)
 	}
-	if err != nil || s.Labels[labelUID] != id.UID {
+	if s.Labels[labelUID] != id.UID {
 		return nil, nil
 	}
 	return s, nil

@@ -74,7 +74,7 @@ func (w *world) object(name string) (*v1alpha1.TorrentDownload, download.ID) {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() {
-		if err := w.Delete(context.Background(), td); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(w.Delete(context.Background(), td)); err != nil {
 			w.Error(err)
 		}
 	})
@@ -147,9 +147,12 @@ func TestWhatIsSomebodyElsesIsLeftAloneAndNamed(t *testing.T) {
 			}
 			uid := o.GetUID()
 			w.ensure(r)
-			p := w.await("told", func(p download.Progress) bool { return p.State == download.StateFailed })
-			if p.Err.Reason != download.ReasonNameConflict || !strings.Contains(p.Err.Message, what+" "+o.GetName()) {
+			p := w.await("told", func(p download.Progress) bool { return p.Err != nil && p.Err.Reason == download.ReasonNameConflict })
+			if !strings.Contains(p.Err.Message, what+" "+o.GetName()) {
 				t.Errorf("%v", p.Err)
+			}
+			if complete := what == "StatefulSet"; (p.State == download.StateFailed) == complete || (p.State == download.StateSeeding) != complete {
+				t.Errorf("it is %s", p.State)
 			}
 			w.stopped(r, download.Keep)
 			if err := w.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil || o.GetUID() != uid || o.GetDeletionTimestamp() != nil {

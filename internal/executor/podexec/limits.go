@@ -38,6 +38,9 @@ const (
 	// recheck is how often something is looked at that is not watched: nodes,
 	// events, and claims.
 	recheck = 15 * time.Second
+	// refusedSeeder is how soon to try again to make a seeder that the API
+	// server did not take.
+	refusedSeeder = time.Minute
 	// lookAgain is how soon to ask the API server again for what has to end
 	// before a Pod is made.
 	lookAgain = 2 * time.Second

@@ -90,6 +90,24 @@ func TestARefusalBesideAPodThatRunsIsTold(t *testing.T) {
 	})
 }
 
+// A download is as complete without its seeder, which is tried again by itself.
+func TestASeederThatIsRefusedIsTriedAgain(t *testing.T) {
+	refused := func(f *download.Failure, ago time.Duration) func(*situation) {
+		return func(s *situation) { s.m.refused, s.m.refusedAt = f, noon.Add(-ago) }
+	}
+	complete := func(s *situation) {
+		want(seeding)(s)
+		given(report.Download, 1, seeding)(s)
+		job(1, ends(0, "Completed", result(download.StateComplete, nil, seeding)))(s)
+	}
+	quota := download.Fail(download.ReasonQuotaExceeded, "no room")
+	check(t, []decision{
+		{"a moment ago", scene(complete, refused(quota, refusedSeeder-1)), "", "Seeding QuotaExceeded", []string{"no room"}},
+		{"some time ago", scene(complete, refused(quota, refusedSeeder)), "write Seed 1, seed", "Seeding QuotaExceeded", []string{"no room"}},
+		{"for good", scene(complete, refused(download.FailForGood(download.ReasonWorkerFailed, "no such priority"), time.Hour)), "", "Seeding WorkerFailed for good", nil},
+	})
+}
+
 func TestASeederThatIsBeingDeletedIsWaitedFor(t *testing.T) {
 	gone := func(s *situation) { s.o.seeder.DeletionTimestamp = &metav1.Time{Time: noon} }
 	check(t, []decision{
