@@ -37,6 +37,7 @@ type workerFlags struct {
 	podIP, nodeName                string
 	deny, allow                    []string
 	assembly                       string
+	detailPort                     int
 	stop                           time.Duration
 	logFormat, logLvl              string
 }
@@ -74,6 +75,7 @@ Exit codes:
 	fs.StringSliceVar(&f.deny, "deny-cidrs", workerDenies, "networks that the download may not connect to (trackers, peers, web seeds, metainfo URLs)")
 	fs.StringSliceVar(&f.allow, "allow-cidrs", nil, "networks that the download may connect to although they are denied")
 	fs.StringVar(&f.assembly, "assembly-memory", "", "memory for pieces that are being put together, such as 64Mi; default: a quarter of the container's memory, at most 64Mi")
+	fs.IntVar(&f.detailPort, "detail-port", report.DetailPort, "port of the loopback at which the download can be looked at closely by who may forward ports to this Pod; 0 is any port")
 	fs.DurationVar(&f.stop, "stop-timeout", 20*time.Second, "how long the download may take to stop when told to; a few seconds less than the Pod's grace period")
 	fs.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	fs.StringVar(&f.logLvl, "log-level", "info", "debug, info, warn or error")
@@ -119,6 +121,11 @@ func runWorker(ctx context.Context, f workerFlags) error {
 	}
 	if order.Endpoint != "" {
 		run.Reporter = &report.Client{Endpoint: order.Endpoint, CAFile: f.ca, TokenFile: f.token}
+	}
+	if run.Detail, err = worker.ListenDetail(ctx, f.detailPort); err != nil {
+		log.Warn("the download goes on", "error", err)
+	} else {
+		log = log.With("detailAddress", run.Detail.Addr().String())
 	}
 	log.Info("starting", "task", order.Task, "peerPort", eng.Port(), "assemblyBytes", settings.AssemblyBytes, "memoryLimit", cgroup.MemoryLimit())
 	code, err := worker.Run(ctx, run)

@@ -309,14 +309,14 @@ func source(p *swarm.PeerStats) string {
 }
 
 // clientName returns what a peer calls itself, or where a web seed is.
-func (s *session) clientName(p *swarm.PeerStats) string {
+func (h *hub) clientName(p *swarm.PeerStats) string {
 	switch {
 	case p.Client != "":
 		return p.Client
 	case !p.WebSeed:
 		return clientName(p.PeerID)
 	}
-	if l := s.links.get(p.Peer); l != nil {
+	if l := h.links.get(p.Peer); l != nil {
 		return l.name
 	}
 	return ""

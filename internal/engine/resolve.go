@@ -112,6 +112,8 @@ func (r *resolving) loop(done <-chan struct{}, enough func() bool) {
 			r.handle([]swarm.Event{{
 				Kind: swarm.Reconfigured, MaxPeers: want.Limits.MaxPeers, NoPEX: want.NoPEX, Filter: swarm.Filter(want.Filter),
 			}})
+		case a := <-r.t.asks:
+			a <- r.closeUp()
 		case <-tick.C:
 		}
 		r.publish(false)

@@ -86,6 +86,8 @@ func (s *session) loop(ctx context.Context) error {
 				return errAgain
 			}
 			s.apply(want)
+		case a := <-s.t.asks:
+			a <- s.closeUp()
 		case <-tick.C:
 		}
 		if s.atRest() && s.t.rest() {

@@ -38,6 +38,7 @@ type Torrent struct {
 	selection *selection.Selection // nil until the metainfo is known and files were chosen.
 	known     []netip.AddrPort     // Peers of the last session, to begin the next one with.
 
+	asks       chan ask            // Taken while there is a hub.
 	publishing sync.Mutex          // Held while the snapshot is replaced.
 	hub        atomic.Pointer[hub] // nil while files are being opened or checked, unless the torrent was resolved just before.
 	down, up   *rate.Limiter
@@ -70,6 +71,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		done:    make(chan struct{}),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
+		asks:    make(chan ask),
 		down:    limiter.New(s.Limits.DownloadBytesPerSecond),
 		up:      limiter.New(s.Limits.UploadBytesPerSecond),
 		verify:  s.Verify,

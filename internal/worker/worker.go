@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -35,6 +36,9 @@ type Config struct {
 	Reporter Reporter // nil if there is nobody to tell.
 	Result   ResultFile
 	Logger   *slog.Logger
+	// Detail is where the download can be looked at closely while it runs, if
+	// Executor is a [download.Inspector]; nil if nowhere. Run closes it.
+	Detail net.Listener
 	// StopTimeout bounds how long the download may take to stop when it is told
 	// to. It has to end some seconds before the process is killed.
 	StopTimeout time.Duration
@@ -58,6 +62,7 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 		}
 	}()
 	w.leave()
+	defer w.show()()
 	if c.Order.Task == report.Erase {
 		code, err = w.erase(ctx)
 	} else {

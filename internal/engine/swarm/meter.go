@@ -10,6 +10,7 @@ const window = 10
 type meter struct {
 	seconds [window]int64
 	sum     int64
+	total   int64 // Of all time.
 	at      int64 // The second that the latest count belongs to.
 	from    time.Duration
 	used    bool
@@ -36,6 +37,7 @@ func (m *meter) add(now time.Duration, n uint32) {
 	}
 	m.seconds[m.at%window] += int64(n)
 	m.sum += int64(n)
+	m.total += int64(n)
 }
 
 func (m *meter) rate(now time.Duration) int64 {

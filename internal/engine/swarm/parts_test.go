@@ -255,7 +255,7 @@ func TestPeersTellsOfEachConnection(t *testing.T) {
 	})
 	want := PeerStats{
 		Peer: 3, Addr: netip.MustParseAddrPort("10.0.0.1:5"), PeerID: key("x"), Source: FromIncoming, Incoming: true, Fast: true,
-		Complete: true, Interested: true, Interesting: true, Unchoked: true, UnchokedUs: true,
+		Since: epoch, Pieces: 2, Complete: true, Interested: true, Interesting: true, Unchoked: true, UnchokedUs: true,
 		Requests: 2, Depth: startDepth,
 	}
 	if got := s.Peers(epoch); len(got) != 1 || got[0] != want {

@@ -73,8 +73,10 @@ type PeerStats struct {
 	Peer                     Peer
 	Addr                     netip.AddrPort
 	PeerID                   [20]byte
-	Client                   string // What it says of itself (BEP 10), "" if nothing.
-	Source                   Source // Who told us of it.
+	Client                   string    // What it says of itself (BEP 10), "" if nothing.
+	Source                   Source    // Who told us of it.
+	Since                    time.Time // When it was connected.
+	Pieces                   int       // How many it has, as far as it told.
 	Incoming, Fast           bool
 	WebSeed                  bool  // It is a web server, known by PeerID alone.
 	UploadOnly               bool  // It wants nothing, or nothing more (BEP 21).
@@ -82,6 +84,7 @@ type PeerStats struct {
 	Interested, Interesting  bool  // It wants something of us; we of it.
 	Unchoked, UnchokedUs     bool  // It may ask us; we may ask it.
 	Snubbed                  bool  // It lets our requests wait.
+	Downloaded, Uploaded     int64 // Bytes of blocks from it and to it.
 	DownloadRate, UploadRate int64 // Bytes a second from it and to it, over ten seconds.
 	Requests, Depth          int   // Outstanding requests to it, and how many there may be.
 }
@@ -94,12 +97,25 @@ func (s *Swarm) Peers(now time.Time) []PeerStats {
 		out = append(out, PeerStats{
 			Peer: p.id, Addr: p.addr, PeerID: p.key, Client: p.ext.Client, Source: p.source,
 			Incoming: p.incoming, Fast: p.fast, WebSeed: p.web, UploadOnly: p.ext.UploadOnly,
+			Since:      s.zero.Add(p.since),
+			Pieces:     s.piecesOf(p),
 			Complete:   p.pick.Complete(),
 			Interested: p.interested, Interesting: p.interesting,
 			Unchoked: p.unchoked, UnchokedUs: p.unchokedUs, Snubbed: p.snubbed,
+			Downloaded: p.down.total, Uploaded: p.up.total,
 			DownloadRate: p.down.rate(at), UploadRate: p.up.rate(at),
 			Requests: p.requests.open, Depth: p.pipe.depth,
 		})
 	}
 	return out
 }
+
+func (s *Swarm) piecesOf(p *peer) int {
+	if p.pick.Complete() {
+		return s.c.Pieces
+	}
+	return p.pick.Count()
+}
+
+// Active returns the pieces that are begun and not verified, in ascending order.
+func (s *Swarm) Active() []uint32 { return s.pick.Active() }

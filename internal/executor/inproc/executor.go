@@ -58,7 +58,10 @@ type Executor struct {
 	closed bool
 }
 
-var _ download.Executor = (*Executor)(nil)
+var (
+	_ download.Executor  = (*Executor)(nil)
+	_ download.Inspector = (*Executor)(nil)
+)
 
 // New returns an executor that runs nothing yet.
 func New(cfg Config) *Executor {
@@ -92,6 +95,23 @@ func (x *Executor) Observe(_ context.Context, id download.ID) (download.Progress
 		return download.Progress{}, download.ErrUnknown
 	}
 	return *r.progress.Load(), nil
+}
+
+// Inspect implements [download.Inspector].
+func (x *Executor) Inspect(ctx context.Context, id download.ID) (d download.Detail, err error) {
+	x.mu.Lock()
+	r := x.runs[id]
+	x.mu.Unlock()
+	if r == nil {
+		return d, download.ErrUnknown
+	}
+	if t := r.torrent.Load(); t != nil {
+		if d, err = t.Inspect(ctx); err != nil {
+			return d, err
+		}
+	}
+	d.Progress = *r.progress.Load() // Which says too where it runs, and why it does not.
+	return d, nil
 }
 
 // Stop implements [download.Executor].

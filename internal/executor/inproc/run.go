@@ -24,6 +24,7 @@ type run struct {
 	cancel   context.CancelFunc
 	done     chan struct{} // Closed when nothing of it runs any more.
 	progress atomic.Pointer[download.Progress]
+	torrent  atomic.Pointer[engine.Torrent] // What runs now; nil if nothing does.
 
 	mu      sync.Mutex
 	want    download.Request   // Its tokens are the last ones that were not empty.
@@ -267,6 +268,8 @@ func (r *run) download(ctx context.Context, want download.Request, c content, di
 // nothing of it runs any more, because it ended or because ctx did. How it
 // ended is told once nothing can come in between.
 func (r *run) follow(ctx context.Context, t *engine.Torrent) error {
+	r.torrent.Store(t)
+	defer r.torrent.Store(nil)
 	news, late := r.news, false
 	for {
 		r.learn(t.Metainfo())

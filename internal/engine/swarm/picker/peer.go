@@ -74,6 +74,14 @@ func (r *Peer) Has(piece uint32) bool {
 // Complete says whether the peer has every piece.
 func (r *Peer) Complete() bool { return r.all }
 
+// Count returns how many pieces the peer has, if it does not have all.
+func (r *Peer) Count() int {
+	if r.have == nil {
+		return 0
+	}
+	return r.have.Count()
+}
+
 // Useful says whether the peer has a piece that is wanted and not verified
 // here, so that it is worth being interested in.
 func (r *Peer) Useful() bool { return r.want >= 0 }

@@ -21,6 +21,7 @@
 package picker
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -72,7 +73,7 @@ type Picker struct {
 	peers   []*Peer
 	rng     *rand.Rand
 
-	begun  map[uint32]*piece // Begun and not verified. Never iterated over.
+	begun  map[uint32]*piece // Begun and not verified. Never iterated over, but in Active, which sorts.
 	open   []*piece          // Of begun, those that are not whole; the first loose have a free block.
 	loose  int
 	failed map[uint32][]ID // Who had a hand in the last copy of pieces that failed. Never iterated over.
@@ -117,6 +118,9 @@ func (p *Picker) Blocks(piece uint32) int {
 
 // InProgress returns how many pieces are begun and not verified.
 func (p *Picker) InProgress() int { return len(p.begun) }
+
+// Active returns the pieces that are begun and not verified, in ascending order.
+func (p *Picker) Active() []uint32 { return slices.Sorted(maps.Keys(p.begun)) }
 
 // Senders returns who sent each block of a begun piece, [Nobody] for those
 // that did not come yet or that were on the disk. It is valid until the piece
