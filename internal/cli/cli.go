@@ -23,6 +23,10 @@ func Commands() []*cobra.Command {
 	return []*cobra.Command{newDownload(), newCreate(), newInspect(), newTracker()}
 }
 
+// FileCommands returns those commands that are about .torrent files and magnet
+// links alone.
+func FileCommands() []*cobra.Command { return []*cobra.Command{newCreate(), newInspect()} }
+
 // Main runs the command line of this process and returns its exit code. The
 // first SIGINT or SIGTERM ends the context that commands run in; the second
 // ends the process at once.
@@ -60,16 +64,27 @@ func (d discreet) Write(line []byte) (int, error) {
 // exit code.
 func Run(ctx context.Context, root *cobra.Command) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(usageError)
+	root.SetFlagErrorFunc(UsageError)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
-	if strings.HasPrefix(err.Error(), "unknown command") {
-		err = usageError(cmd, err)
+	if isUsage(err.Error()) {
+		err = UsageError(cmd, err)
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), oneLine(err.Error()))
+	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.DisplayName(), oneLine(err.Error()))
 	return int(codeOf(err))
+}
+
+// isUsage says whether cobra found the command line to be wrong. It has no type
+// for that.
+func isUsage(message string) bool {
+	for _, begin := range []string{"unknown command", "if any flags in the group", "at least one of the flags in the group"} {
+		if strings.HasPrefix(message, begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // oneLine joins the lines of a message.
@@ -79,7 +94,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func exactly(n int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError(cmd, fmt.Errorf("it takes %s, but got %d", names, len(args)))
+			return UsageError(cmd, fmt.Errorf("it takes %s, but got %d", names, len(args)))
 		}
 		return nil
 	}

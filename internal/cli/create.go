@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -72,13 +73,13 @@ func create(cmd *cobra.Command, path string, f createFlags) error {
 			return err
 		}
 	}
-	bar := newScreen(cmd.ErrOrStderr())
+	bar := terminal.New(cmd.ErrOrStderr())
 	if bar != nil {
-		o.Progress = bar.hashing(time.Now)
+		o.Progress = hashing(bar, time.Now)
 	}
 	m, err := metainfo.Create(cmd.Context(), path, o)
 	if bar != nil {
-		bar.clear()
+		bar.Clear()
 	}
 	if err != nil && cmd.Context().Err() != nil {
 		return fail(exitStopped, "stopped before the torrent was made; nothing was written")
@@ -107,7 +108,7 @@ func create(cmd *cobra.Command, path string, f createFlags) error {
 		return fileError("write", name, err)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s\n", name)
-	summarize(cmd.OutOrStdout(), m)
+	Summarize(cmd.OutOrStdout(), m)
 	return nil
 }
 
@@ -118,26 +119,26 @@ func (f *createFlags) options(cmd *cobra.Command) (metainfo.CreateOptions, error
 		CreatedBy: "torrent-operator", URLList: f.webSeeds, Pad: f.pad,
 	}
 	if n := o.PieceLength; n != 0 && (n&(n-1) != 0 || n < 16<<10 || n > metainfo.MaxPieceLength) {
-		return o, usageError(cmd, fmt.Errorf("--piece-length must be a power of two from 16KiB to %dGiB", metainfo.MaxPieceLength>>30))
+		return o, UsageError(cmd, fmt.Errorf("--piece-length must be a power of two from 16KiB to %dGiB", metainfo.MaxPieceLength>>30))
 	}
 	if !f.noDate {
 		o.CreationDate = time.Now()
 	}
 	for _, t := range f.trackers {
 		if err := checkURL(t, "http", "https", "udp"); err != nil {
-			return o, usageError(cmd, fmt.Errorf("--tracker %s: %w", shown(t), err))
+			return o, UsageError(cmd, fmt.Errorf("--tracker %s: %w", shown(t), err))
 		}
 		o.Announce = append(o.Announce, []string{t})
 	}
 	for _, w := range f.webSeeds {
 		if err := checkURL(w, "http", "https"); err != nil {
-			return o, usageError(cmd, fmt.Errorf("--web-seed %s: %w", shown(w), err))
+			return o, UsageError(cmd, fmt.Errorf("--web-seed %s: %w", shown(w), err))
 		}
 	}
 	for _, n := range f.nodes {
 		host, port, err := splitHostPort(n)
 		if err != nil {
-			return o, usageError(cmd, fmt.Errorf("--node %s: %w", n, err))
+			return o, UsageError(cmd, fmt.Errorf("--node %s: %w", n, err))
 		}
 		o.Nodes = append(o.Nodes, metainfo.Node{Host: host, Port: port})
 	}
@@ -220,8 +221,8 @@ func splitHostPort(s string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// summarize writes what a torrent is, without its files.
-func summarize(w io.Writer, m *metainfo.Metainfo) {
+// Summarize writes what a torrent is, without its files.
+func Summarize(w io.Writer, m *metainfo.Metainfo) {
 	row := func(label, format string, args ...any) {
 		fmt.Fprintf(w, "%-12s %s\n", label+":", termui.Clean(fmt.Sprintf(format, args...)))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/selection"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -89,7 +90,7 @@ directly.
   torrent-operator download dataset.torrent --include 'train/*.tar' --exclude README --priority high=index.json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(cmd, errors.New("it takes one .torrent FILE or more, or MAGNET links, but got none"))
+				return UsageError(cmd, errors.New("it takes one .torrent FILE or more, or MAGNET links, but got none"))
 			}
 			return nil
 		},
@@ -130,7 +131,7 @@ const gcPercent = 25
 
 func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	if err := f.check(); err != nil {
-		return usageError(cmd, err)
+		return UsageError(cmd, err)
 	}
 	torrents, err := readTorrents(cmd, files)
 	if err != nil {
@@ -255,10 +256,10 @@ func newView(cmd *cobra.Command, asJSON bool, name string) view {
 	if asJSON {
 		return &jsonView{out: json.NewEncoder(out)}
 	}
-	if s := newScreen(out); s != nil {
+	if s := terminal.New(out); s != nil {
 		return &screenView{screen: s, name: name}
 	}
-	return &lineView{out: out}
+	return &lineView{terminal.Lines{Out: out}}
 }
 
 // watch shows a torrent until it ends or ctx does, which stops it.

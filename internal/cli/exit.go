@@ -57,9 +57,9 @@ func fail(code exitCode, format string, args ...any) error {
 // WithCode returns err with the code that the process exits with for it.
 func WithCode(code int, err error) error { return &codedError{exitCode(code), err} }
 
-// usageError says that the command line is wrong, and where to look. What a
+// UsageError says that the command line is wrong, and where to look. What a
 // number's parser says of itself and its input would only say it twice.
-func usageError(cmd *cobra.Command, err error) error {
+func UsageError(cmd *cobra.Command, err error) error {
 	var number *strconv.NumError
 	if errors.As(err, &number) {
 		err = errors.New(strings.Replace(err.Error(), number.Error(), number.Err.Error(), 1))

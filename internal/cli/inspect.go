@@ -35,7 +35,7 @@ says; no peer is asked. Trackers are shown whole, passkeys included.
 			case t.magnet != nil && asJSON:
 				err = json.NewEncoder(out).Encode(forProgram(t.magnet))
 			case t.magnet != nil:
-				inspectMagnet(out, t.magnet)
+				SummarizeMagnet(out, t.magnet)
 			case asJSON:
 				err = inspectJSON(out, t.meta)
 			default:
@@ -53,7 +53,7 @@ says; no peer is asked. Trackers are shown whole, passkeys included.
 
 // inspect writes a torrent for a person.
 func inspect(w io.Writer, m *metainfo.Metainfo) {
-	summarize(w, m)
+	Summarize(w, m)
 	fmt.Fprintln(w)
 	for _, f := range m.Info.Files {
 		if !f.Pad {

@@ -40,7 +40,7 @@ func (t torrent) name() string {
 // readArgument reads what a command was given: a magnet link, or the name of a
 // .torrent file.
 func readArgument(cmd *cobra.Command, arg string) (t torrent, err error) {
-	if isMagnet(arg) {
+	if IsMagnet(arg) {
 		t.magnet, err = metainfo.ParseMagnet(arg)
 	} else {
 		t.meta, err = readTorrent(cmd, arg)
@@ -48,9 +48,9 @@ func readArgument(cmd *cobra.Command, arg string) (t torrent, err error) {
 	return t, err
 }
 
-// isMagnet says whether an argument is a magnet link, and no file that happens
+// IsMagnet says whether an argument is a magnet link, and no file that happens
 // to be called like one.
-func isMagnet(arg string) bool {
+func IsMagnet(arg string) bool {
 	if len(arg) < len("magnet:") || !strings.EqualFold(arg[:len("magnet:")], "magnet:") {
 		return false
 	}
@@ -58,8 +58,8 @@ func isMagnet(arg string) bool {
 	return err != nil
 }
 
-// inspectMagnet writes what a link says for a person.
-func inspectMagnet(w io.Writer, m *metainfo.Magnet) {
+// SummarizeMagnet writes what a link says for a person.
+func SummarizeMagnet(w io.Writer, m *metainfo.Magnet) {
 	row := func(label string, values ...string) {
 		for _, v := range values {
 			fmt.Fprintf(w, "%-12s %s\n", label+":", termui.Clean(v))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 )
 
 const secret = "s3cr3tPasskey"
@@ -122,15 +123,15 @@ func TestDownloadTellsPeopleNoPasskeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			var lines, whole, row strings.Builder
-			on := func(b *strings.Builder) *screen {
-				return &screen{out: b, width: func() int { return 2000 }, height: func() int { return 50 }}
+			on := func(b *strings.Builder) *terminal.Screen {
+				return &terminal.Screen{Out: b, Width: func() int { return 2000 }, Height: func() int { return 50 }}
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			reason := ""
 			err = watch(ctx, tor, views{
 				all: []view{
-					&lineView{out: &lines}, &screenView{screen: on(&whole)},
+					&lineView{terminal.Lines{Out: &lines}}, &screenView{screen: on(&whole)},
 					&rowView{board: &board{screen: on(&row), rows: make([]*download.Progress, 1), running: 1}},
 				},
 				seen: func(p *download.Progress) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -33,7 +34,7 @@ func readTorrents(cmd *cobra.Command, args []string) ([]torrent, error) {
 			return nil, err
 		}
 		if same, ok := from[t.hash()]; ok {
-			return nil, usageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, called(arg, t)))
+			return nil, UsageError(cmd, fmt.Errorf("%s and %s are the same torrent", same, called(arg, t)))
 		}
 		torrents[i], from[t.hash()] = t, called(arg, t)
 	}
@@ -82,7 +83,7 @@ func newViews(cmd *cobra.Command, asJSON bool, torrents []torrent) []view {
 		return []view{newView(cmd, asJSON, torrents[0].name())}
 	}
 	out, lock, views := cmd.OutOrStdout(), &sync.Mutex{}, make([]view, len(torrents))
-	b := &board{screen: newScreen(out), rows: make([]*download.Progress, len(torrents)), running: len(torrents)}
+	b := &board{screen: terminal.New(out), rows: make([]*download.Progress, len(torrents)), running: len(torrents)}
 	for i, t := range torrents {
 		switch {
 		case asJSON:
@@ -90,7 +91,7 @@ func newViews(cmd *cobra.Command, asJSON bool, torrents []torrent) []view {
 		case b.screen != nil:
 			views[i] = shared{lock, &rowView{board: b, row: i, name: t.name()}}
 		default:
-			views[i] = shared{lock, &lineView{out: out, name: termui.Clean(t.name()) + ": "}}
+			views[i] = shared{lock, &lineView{terminal.Lines{Out: out, Name: termui.Clean(t.name()) + ": "}}}
 		}
 	}
 	return views
@@ -111,7 +112,7 @@ func (v shared) show(p *download.Progress, peers []engine.PeerInfo, last bool) {
 // board shows several downloads on a terminal: a row for each of them, as far
 // as there is room, and one for all.
 type board struct {
-	screen  *screen
+	screen  *terminal.Screen
 	rows    []*download.Progress // The last snapshots; nil before there is one.
 	running int
 	drawn   time.Time
@@ -130,7 +131,7 @@ func (v *rowView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 	if last {
 		v.running--
 	}
-	if v.running > 0 && p.At.Sub(v.drawn) < redrawEvery {
+	if v.running > 0 && p.At.Sub(v.drawn) < terminal.RedrawEvery {
 		return
 	}
 	v.drawn = p.At
@@ -139,24 +140,24 @@ func (v *rowView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 
 func (b *board) draw() {
 	s := b.screen
-	w := max(1, s.width()-1)
+	w := max(1, s.Width()-1)
 	rows := slices.DeleteFunc(slices.Clone(b.rows), func(p *download.Progress) bool { return p == nil })
 	all := sum(rows)
 	all.State = fmt.Sprintf("%d of %d running", b.running, len(b.rows))
 	slices.SortStableFunc(rows, func(p, q *download.Progress) int { return cmp.Compare(rank(p.State), rank(q.State)) })
 	var lines []string
-	room := max(1, s.height()-2) // One row is for all, and the cursor stands below it.
+	room := max(1, s.Height()-2) // One row is for all, and the cursor stands below it.
 	hidden := 0
 	if len(rows) > room {
 		hidden = len(rows) - room + 1
 	}
 	for _, p := range rows[:len(rows)-hidden] {
-		lines = append(lines, row(s.style, w, p))
+		lines = append(lines, termui.Row(s.Style, w, p.Name, transfer(p)))
 	}
 	if hidden > 0 {
-		lines = append(lines, termui.Fit(s.style, fmt.Sprintf("and %d more", hidden), w))
+		lines = append(lines, termui.Fit(s.Style, fmt.Sprintf("and %d more", hidden), w))
 	}
-	s.draw(append(lines, termui.Line(s.style, w, all))...)
+	s.Draw(append(lines, termui.Line(s.Style, w, all))...)
 }
 
 // rank puts downloads that move before those that do not, and those before
@@ -170,19 +171,6 @@ func rank(s download.State) int {
 	default:
 		return 1
 	}
-}
-
-// minRow is how many columns a row needs for more than a name.
-const minRow = 30
-
-// row is a download on one line: its name, a bar, and figures.
-func row(style termui.Style, w int, p *download.Progress) string {
-	if w < minRow {
-		return termui.Fit(style, p.Name, w)
-	}
-	name := termui.Fit(style, p.Name, w/3)
-	name += strings.Repeat(" ", w/3-termui.Columns(name))
-	return name + " " + termui.Bar(style, w/4, p.BytesVerified, p.BytesTotal) + " " + termui.Line(style, w-w/3-w/4-2, transfer(p))
 }
 
 // sum adds up the figures of several downloads.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -115,10 +116,10 @@ func TestOutcomeOfSeveral(t *testing.T) {
 
 func TestABoardNeverOutgrowsTheTerminal(t *testing.T) {
 	ansi := regexp.MustCompile("\x1b\\[[0-9]*[A-Za-z]")
-	for _, size := range [][2]int{{1, 1}, {20, 3}, {minRow + 1, 5}, {80, 24}, {300, 100}} {
+	for _, size := range [][2]int{{1, 1}, {20, 3}, {termui.MinRow + 1, 5}, {80, 24}, {300, 100}} {
 		var out strings.Builder
 		b := &board{
-			screen: &screen{out: &out, style: termui.Style{Color: true}, width: func() int { return size[0] }, height: func() int { return size[1] }},
+			screen: &terminal.Screen{Out: &out, Style: termui.Style{Color: true}, Width: func() int { return size[0] }, Height: func() int { return size[1] }},
 			rows:   make([]*download.Progress, 30), running: 30,
 		}
 		for i := range b.rows {
@@ -128,8 +129,8 @@ func TestABoardNeverOutgrowsTheTerminal(t *testing.T) {
 				p.State, p.BytesVerified = download.StateComplete, p.BytesTotal
 			}
 			out.Reset()
-			p.At = p.At.Add(redrawEvery * 10)
-			b.drawn = p.At.Add(-redrawEvery)
+			p.At = p.At.Add(terminal.RedrawEvery * 10)
+			b.drawn = p.At.Add(-terminal.RedrawEvery)
 			(&rowView{board: b, row: i}).show(&p, nil, i == 0)
 		}
 		lines := strings.Split(strings.TrimSuffix(ansi.ReplaceAllString(out.String(), ""), "\n"), "\n")

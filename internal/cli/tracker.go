@@ -30,7 +30,7 @@ ready. Peers are at the address from which they connect.
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interval < time.Second || interval > 24*time.Hour {
-				return usageError(cmd, errors.New("--interval must be from 1s to 24h"))
+				return UsageError(cmd, errors.New("--interval must be from 1s to 24h"))
 			}
 			return runTracker(cmd, listen, listenUDP, interval)
 		},
@@ -100,7 +100,7 @@ func listenError(cmd *cobra.Command, flag, listen string, err error) error {
 	var addr *net.AddrError
 	var dns *net.DNSError
 	if errors.As(err, &addr) || errors.As(err, &dns) {
-		return usageError(cmd, fmt.Errorf("%s %s is no address: %w", flag, listen, err))
+		return UsageError(cmd, fmt.Errorf("%s %s is no address: %w", flag, listen, err))
 	}
 	if codeOf(err) == exitPort {
 		return fail(exitPort, "can't listen on %s: the port is taken, or reserved to root; choose another with %s", listen, flag)

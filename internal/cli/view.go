@@ -3,11 +3,11 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -46,60 +46,38 @@ func named(p *download.Progress, name string) *download.Progress {
 
 // screenView redraws a download in place on a terminal.
 type screenView struct {
-	screen *screen
+	screen *terminal.Screen
 	name   string // Until the torrent's own is known.
 }
 
 func (v *screenView) show(p *download.Progress, _ []engine.PeerInfo, _ bool) {
 	p = named(p, v.name)
 	s := v.screen
-	w := max(1, s.width()-1) // The last column makes some terminals wrap.
+	w := max(1, s.Width()-1) // The last column makes some terminals wrap.
 	lines := []string{
-		termui.Fit(s.style, p.Name, w),
-		termui.Bar(s.style, w, p.BytesVerified, p.BytesTotal),
-		termui.Line(s.style, w, transfer(p)),
-		termui.Strip(s.style, termui.Fold(p.Pieces.Total, p.Pieces.Have, nil, w)),
+		termui.Fit(s.Style, p.Name, w),
+		termui.Bar(s.Style, w, p.BytesVerified, p.BytesTotal),
+		termui.Line(s.Style, w, transfer(p)),
+		termui.Strip(s.Style, termui.Fold(p.Pieces.Total, p.Pieces.Have, nil, w)),
 	}
 	if p.Err != nil && p.State != download.StateFailed {
-		lines = append(lines, termui.Fit(s.style, p.Err.Message, w))
+		lines = append(lines, termui.Fit(s.Style, p.Err.Message, w))
 	}
-	s.draw(lines...)
+	s.Draw(lines...)
 }
 
-// calm is how often lineView writes when only figures change.
-const calm = 10 * time.Second
-
-// lineView writes plain lines: one for each change of state, and one now and
-// then in between.
-type lineView struct {
-	out   io.Writer
-	name  string // Put before each line, if several downloads take turns.
-	state download.State
-	cause string
-	wrote time.Time
-	text  string // The last line.
-}
+// lineView writes plain lines.
+type lineView struct{ terminal.Lines }
 
 func (v *lineView) show(p *download.Progress, _ []engine.PeerInfo, last bool) {
 	if p.State == download.StateFailed {
 		return // The command's error says it.
 	}
-	cause := ""
+	m := terminal.Moment{At: p.At, Transfer: transfer(p), State: string(p.State), Last: last}
 	if p.Err != nil {
-		cause = oneLine(p.Err.Message)
+		m.Cause = p.Err.Message
 	}
-	if !last && p.State == v.state && cause == v.cause && p.At.Sub(v.wrote) < calm {
-		return
-	}
-	line := termui.Line(termui.Style{}, 1<<10, transfer(p))
-	if cause != "" && cause != v.cause {
-		line += ": " + termui.Clean(cause)
-	}
-	if last && line == v.text {
-		return
-	}
-	v.state, v.cause, v.wrote, v.text = p.State, cause, p.At, line
-	fmt.Fprintln(v.out, v.name+line)
+	v.Show(m)
 }
 
 // jsonView writes each snapshot as one JSON object on a line, and none twice.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
@@ -31,7 +32,7 @@ func halfway() download.Progress {
 
 func TestPlainLinesComeCalmly(t *testing.T) {
 	var out strings.Builder
-	v := &lineView{out: &out}
+	v := &lineView{terminal.Lines{Out: &out}}
 	p := halfway()
 	for range 25 { // Seconds.
 		next := p
@@ -63,7 +64,7 @@ func TestACheckShowsHowFarItHasCome(t *testing.T) {
 	var out strings.Builder
 	p := halfway()
 	p.State, p.Checked = download.StateChecking, 0.5
-	(&lineView{out: &out}).show(&p, nil, false)
+	(&lineView{terminal.Lines{Out: &out}}).show(&p, nil, false)
 	if got := out.String(); got != "Checking what is there: 50%\n" {
 		t.Errorf("%q", got)
 	}
@@ -73,7 +74,7 @@ func TestAScreenIsRedrawnInPlaceAndNeverTooWide(t *testing.T) {
 	ansi := regexp.MustCompile("\x1b\\[[0-9]*[A-Za-z]")
 	for _, width := range []int{1, 10, 40, 80, 300} {
 		var out strings.Builder
-		v := &screenView{screen: &screen{out: &out, style: termui.Style{Color: true}, width: func() int { return width }}}
+		v := &screenView{screen: &terminal.Screen{Out: &out, Style: termui.Style{Color: true}, Width: func() int { return width }}}
 		p := halfway()
 		v.show(&p, nil, false)
 		first := out.String()
@@ -94,27 +95,11 @@ func TestAScreenIsRedrawnInPlaceAndNeverTooWide(t *testing.T) {
 	}
 }
 
-func TestStyleFollowsTheEnvironment(t *testing.T) {
-	for _, c := range []struct {
-		env  map[string]string
-		want termui.Style
-	}{
-		{map[string]string{"LANG": "en_US.UTF-8"}, termui.Style{Color: true}},
-		{map[string]string{"LC_ALL": "C.utf8", "NO_COLOR": "1"}, termui.Style{}},
-		{map[string]string{"LC_ALL": "C", "LANG": "en_US.UTF-8"}, termui.Style{Color: true, ASCII: true}},
-		{nil, termui.Style{Color: true, ASCII: true}},
-	} {
-		if got := styleOf(func(k string) string { return c.env[k] }); got != c.want {
-			t.Errorf("%v: %+v, want %+v", c.env, got, c.want)
-		}
-	}
-}
-
 func TestHashingIsShownAtABearablePace(t *testing.T) {
 	var out strings.Builder
 	now := time.Unix(0, 0)
-	s := &screen{out: &out, width: func() int { return 60 }}
-	show := s.hashing(func() time.Time { return now })
+	s := &terminal.Screen{Out: &out, Width: func() int { return 60 }}
+	show := hashing(s, func() time.Time { return now })
 	for i := range int64(100) {
 		now = now.Add(10 * time.Millisecond)
 		show(i<<20, 100<<20)

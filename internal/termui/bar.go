@@ -107,3 +107,17 @@ func eta(t Transfer) string {
 	}
 	return Duration(t.ETA) + " left"
 }
+
+// MinRow is how many columns a row needs for more than a name.
+const MinRow = 30
+
+// Row returns a transfer on one line of at most w columns: its name, a bar, and
+// figures.
+func Row(style Style, w int, name string, t Transfer) string {
+	if w < MinRow {
+		return Fit(style, name, w)
+	}
+	name = Fit(style, name, w/3)
+	name += strings.Repeat(" ", w/3-Columns(name))
+	return name + " " + Bar(style, w/4, t.Done, t.Total) + " " + Line(style, w-w/3-w/4-2, t)
+}
