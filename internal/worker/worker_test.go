@@ -291,7 +291,7 @@ func TestTheOperatorIsToldWhatAPersonWaitsForAtOnce(t *testing.T) {
 				t.Errorf("%v between two pushes", gap)
 			}
 		}
-		time.Sleep(2 * transitionGap)
+		time.Sleep(2 * interval) // All news is told, and the next heartbeat is far.
 		w.operator.since()
 		w.Set(id, download.Progress{State: download.StateDownloading})
 		synctest.Wait()
