@@ -16,8 +16,9 @@ help: ## Tell what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/torrent-operator, static.
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/torrent-operator .
+build: ## Build bin/torrent-operator and bin/kubectl-torrent, static.
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ . ./cmd/kubectl-torrent
 
 .PHONY: demo
 demo: build ## Watch a TorrentDownload on a real API server, until Ctrl-C or, with EXIT=1, its end.

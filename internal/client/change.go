@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -83,15 +84,40 @@ func (c *Client) request(ctx context.Context, key types.NamespacedName, annotati
 	return c.change(ctx, key, patch{"metadata": patch{"annotations": patch{annotation: now}}})
 }
 
+// noticeWithin is how long the operator has to notice a change before Remove
+// gives up.
+const noticeWithin = 20 * time.Second
+
 // Remove deletes a TorrentDownload. data, if not nil, says what becomes of its
-// data, whatever spec.deletionPolicy says so far.
+// data, whatever spec.deletionPolicy says so far: it is set first, and the
+// object deleted when the operator has noticed, because one that goes before
+// takes its wish along.
 func (c *Client) Remove(ctx context.Context, key types.NamespacedName, data *v1alpha1.DeletionPolicy) error {
 	if data != nil {
 		if err := c.change(ctx, key, patch{"spec": patch{"deletionPolicy": *data}}); err != nil {
 			return err
 		}
+		if err := c.awaitNotice(ctx, key); err != nil {
+			return err
+		}
 	}
 	return Explain(c.Delete(ctx, named(key)))
+}
+
+// awaitNotice waits until the operator has acted upon the latest spec.
+func (c *Client) awaitNotice(ctx context.Context, key types.NamespacedName) error {
+	ctx, cancel := context.WithTimeout(ctx, noticeWithin)
+	defer cancel()
+	noticed := false
+	err := c.Follow(ctx, Query{Namespace: key.Namespace, Name: key.Name}, func(all Downloads) bool {
+		td := all[key]
+		noticed = td == nil || td.Status.ObservedGeneration >= td.Generation
+		return !noticed
+	})
+	if err == nil && !noticed {
+		err = fmt.Errorf("%s was not deleted: the operator has not noticed yet what is to become of its data; look whether it runs, and try again", key.Name)
+	}
+	return err
 }
 
 // patch is a merge patch: what is to be, by name; nil removes (RFC 7396).

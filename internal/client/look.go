@@ -15,8 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
@@ -125,20 +123,17 @@ func whyNoLine(pod string, err error) string {
 // dialer reaches the port-forward of a Pod, by websockets or, where a proxy
 // does not let them pass, by SPDY.
 func (c *Client) dialer(namespace, pod string) (httpstream.Dialer, error) {
-	config := rest.CopyConfig(c.config)
-	config.GroupVersion, config.APIPath, config.Timeout = &corev1.SchemeGroupVersion, "/api", 0
-	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
-	core, err := rest.RESTClientFor(config)
+	core, err := c.core()
 	if err != nil {
 		return nil, err
 	}
 	at := core.Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("portforward").URL()
-	transport, upgrader, err := spdy.RoundTripperFor(config)
+	transport, upgrader, err := spdy.RoundTripperFor(c.config)
 	if err != nil {
 		return nil, err
 	}
 	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, at)
-	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, config)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, c.config)
 	if err != nil {
 		return nil, err
 	}

@@ -331,5 +331,8 @@ It stays until Ctrl-C. Try, in another terminal:
   k describe td %s
   k get td %s -o yaml
   k annotate td %s torrent-operator.io/verifyRequestedAt="$(date)" --overwrite
-`, d.kubectl(), name, name, name)
+or with the plugin, which is "kubectl torrent" where its folder is in your PATH:
+  export KUBECONFIG=%s
+  %s watch
+`, d.kubectl(), name, name, name, d.cp.Kubeconfig, filepath.Join(filepath.Dir(d.binary), "kubectl-torrent"))
 }
