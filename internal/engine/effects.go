@@ -24,8 +24,14 @@ func (h *hub) perform(fx *swarm.Effects) {
 	for _, addr := range fx.Dial {
 		h.dial(addr)
 	}
+	for _, addr := range fx.Nodes {
+		h.pingNode(addr)
+	}
 	if fx.NeedPeers {
 		h.trackers.NeedPeers()
+		if h.dht != nil {
+			h.dht.NeedPeers()
+		}
 	}
 }
 

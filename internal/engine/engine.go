@@ -17,6 +17,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/internal/engine/dht"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
@@ -57,6 +58,9 @@ type Config struct {
 	// the whole engine; 0 is no limit.
 	DownloadBytesPerSecond, UploadBytesPerSecond int64
 
+	// DHT finds peers without a tracker; nil is not at all.
+	DHT *DHT
+
 	Guard            *transport.Guard // Which addresses may be dialed; nil is all.
 	Logger           *slog.Logger     // nil is silence.
 	ProgressInterval time.Duration    // Between snapshots of a torrent; 0 is one second.
@@ -73,6 +77,7 @@ type Engine struct {
 	http     *transport.HTTP
 	web      *transport.HTTP // As http, for web seeds.
 	tracker  *tracker.Client
+	dht      *dht.Server // nil without.
 	down, up *rate.Limiter
 	metadata *budget // For what is fetched of info dictionaries.
 	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -123,10 +128,12 @@ func New(cfg Config) (*Engine, error) {
 	e.net, err = transport.Listen(transport.Config{
 		PortFirst: cfg.PortFirst, PortLast: cfg.PortLast, Addrs: cfg.Listen,
 		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Torrents: callers{e},
+		Packets: cfg.DHT != nil, DHT: e.tellsOfDHT,
 	})
 	if err != nil {
 		return nil, err
 	}
+	e.startDHT()
 	e.disk = disk.New(disk.Options{Pool: block.NewPool(cfg.AssemblyBytes)})
 	e.tracker = tracker.NewClient(e.http, cfg.Guard.Check)
 	e.web = e.http.Tuned(webseed.Transport)
@@ -157,6 +164,7 @@ type Spec struct {
 	Peers    []string       // host:port, added to those found.
 	WebSeeds []string       // URLs (BEP 19), added to the torrent's own.
 	NoPEX    bool           // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
+	NoDHT    bool           // The DHT is not asked for this torrent, and not told of it. It never is for a private torrent (BEP 27).
 	Filter   download.PeerFilter
 	// Encryption holds for connections to peers, not for web seeds.
 	Encryption download.Encryption
@@ -222,6 +230,9 @@ func (e *Engine) Close(ctx context.Context) error {
 		err = errors.Join(err, t.Stop(ctx))
 	}
 	e.net.Close()
+	if e.dht != nil {
+		e.dht.Close()
+	}
 	if err == nil {
 		e.disk.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/internal/engine/dht"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
@@ -34,6 +35,7 @@ type hub struct {
 	links links       // The connections; shared with those who dial and accept.
 
 	trackers *tracker.Session
+	dht      *dht.Search // nil while the DHT is not asked.
 	// The ways to HTTP servers, with what was given for them.
 	toTrackers, toWebSeeds *transport.Keyring
 
@@ -74,6 +76,7 @@ func (h *hub) search(tiers [][]string, private bool) {
 		InfoHash: h.t.hash, PeerID: h.t.engine.peerID, Port: h.t.engine.Port(),
 		Stats: h.announced, Found: h.found, Logger: h.log,
 	})
+	h.useDHT(!h.want.NoDHT)
 	h.findPeers(h.want.Peers)
 }
 
@@ -87,6 +90,7 @@ func (h *hub) apply(want Update) {
 	}
 	h.trackers.SetExtra(want.Trackers)
 	h.links.suit(want.Encryption)
+	h.useDHT(!want.NoDHT)
 	if !sameFilter(want.Filter, h.want.Filter) {
 		h.forgetNamed() // Those that are let now are looked up again.
 	}
@@ -137,6 +141,7 @@ func (h *hub) leaveTrackers() {
 // close ends connections and the search for peers. The result is closed when
 // trackers have taken the goodbye, or had the time for it.
 func (h *hub) close() (goodbye <-chan struct{}) {
+	h.useDHT(false)
 	h.links.close()
 	h.inbox.close()
 	h.wake.Stop()

@@ -189,7 +189,7 @@ func (h *hub) serve(p *transport.Peer, incoming bool) error {
 	l.suit(want.Encryption)
 	h.inbox.post(swarm.Event{
 		Kind: swarm.Connected, Peer: l.peer, Addr: p.Addr, PeerID: p.PeerID,
-		Fast: p.Fast, Extended: p.Extended, Incoming: incoming,
+		Fast: p.Fast, Extended: p.Extended, DHT: p.DHT, Incoming: incoming,
 	})
 	err := l.conn.Run(h.ctx)
 	h.links.remove(l.peer)

@@ -20,7 +20,7 @@ import (
 // PeerInfo is what a person may want to know of one connected peer.
 type PeerInfo struct {
 	Addr       netip.AddrPort `json:"addr"`
-	Source     string         `json:"source,omitempty"` // Who told us of it: tracker, user, pex; incoming if it called us; webseed of a web seed.
+	Source     string         `json:"source,omitempty"` // Who told us of it: tracker, user, pex, dht; incoming if it called us; webseed of a web seed.
 	Client     string         `json:"client"`           // As it says (BEP 10), or else its peer ID (BEP 20); of a web seed, scheme and host.
 	Incoming   bool           `json:"incoming"`
 	Seed       bool           `json:"seed"`       // It has every piece.

@@ -58,6 +58,7 @@ func (r *resolving) during(work func()) {
 	m := r.t.meta.Load()
 	if m.Info.Private { // Which the trackers were asked without knowing (BEP 27).
 		r.leaveTrackers()
+		r.useDHT(false)
 	}
 	r.perform(r.swarm.Learn(time.Now(), m.InfoBytes, m.Info.Private))
 	done := make(chan struct{})
@@ -89,7 +90,7 @@ func newResolving(t *Torrent) *resolving {
 	r.swarm = swarm.NewResolving(r.began, swarm.Config{
 		Seed: randomSeed(), InfoHash: t.hash, PeerID: t.engine.peerID, Room: r.room,
 		Port: uint16(t.engine.Port()), Client: clientVersion, MaxPeers: r.want.Limits.MaxPeers,
-		NoPEX: r.want.NoPEX, Filter: swarm.Filter(r.want.Filter),
+		NoPEX: r.want.NoPEX, DHTPort: t.engine.dhtPort(), Filter: swarm.Filter(r.want.Filter),
 	})
 	return r
 }

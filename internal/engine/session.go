@@ -42,7 +42,7 @@ func newSession(t *Torrent, store *disk.Store, from *resolving) *session {
 		Wanted: t.selection.Wanted(), Sequential: t.files.Sequential,
 		Have: have, Partial: partial(store), Seed: randomSeed(), InfoHash: m.InfoHash, PeerID: t.engine.peerID,
 		Port: uint16(t.engine.Port()), Client: clientVersion,
-		Private: m.Info.Private, NoPEX: s.want.NoPEX, Filter: swarm.Filter(s.want.Filter),
+		Private: m.Info.Private, NoPEX: s.want.NoPEX, DHTPort: t.engine.dhtPort(), Filter: swarm.Filter(s.want.Filter),
 		MaxPeers: s.want.Limits.MaxPeers, DownloadLimit: s.want.Limits.DownloadBytesPerSecond,
 	}
 	s.meter = newMeter(m.Info, t.selection, have)

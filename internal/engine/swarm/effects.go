@@ -25,6 +25,7 @@ type Effects struct {
 	Unsend []Send
 	Finish []Finish         // Pieces all of whose blocks are in place: to be hashed and written.
 	Dial   []netip.AddrPort // Peers to connect to. Connected or DialFailed follows for each.
+	Nodes  []netip.AddrPort // Where peers say that their node of the DHT is (BEP 5).
 	// Info is the info dictionary, once it was fetched from peers (BEP 9):
 	// then [Swarm.Resolve] is to be called with what is in it.
 	Info []byte

@@ -61,6 +61,7 @@ type Event struct {
 	OK       bool         // PieceDone.
 	Fast     bool         // Connected: both sides speak BEP 6.
 	Extended bool         // Connected: both sides speak BEP 10.
+	DHT      bool         // Connected: both sides take part in the DHT (BEP 5).
 	Incoming bool         // Connected: the peer called us.
 	WebSeed  bool         // Connected: it is a web server.
 	Msg      wire.Message // Received, Block, Sent; PieceDone and PieceLost use Msg.Index alone.

@@ -84,9 +84,9 @@ const (
 	// maxCandidates is how many addresses are remembered, maxDialing how
 	// many of them are being connected to at once.
 	maxCandidates, maxDialing = 2000, 30
-	// maxFromPEX is how many of those may be known from peers alone, so that
-	// trackers and people are always heard.
-	maxFromPEX = maxCandidates / 2
+	// maxHearsay is how many of those may be known from other peers or the DHT
+	// alone, so that trackers and people are always heard.
+	maxHearsay = maxCandidates / 2
 	// minRedial and maxRedial bound the time before an address is tried
 	// again; it doubles with each failure.
 	minRedial, maxRedial = 5 * time.Second, time.Hour

@@ -7,8 +7,8 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
-// received handles a message of a peer. Keep-alives and the DHT's port say
-// nothing to this package.
+// received handles a message of a peer. Keep-alives say nothing to
+// this package.
 func (s *Swarm) received(p *peer, m *wire.Message) {
 	if !s.acceptable(p, m) {
 		return
@@ -49,6 +49,8 @@ func (s *Swarm) received(p *peer, m *wire.Message) {
 	case wire.AllowedFast:
 		p.allowed = hint(p.allowed, m.Index)
 		s.touch(p)
+	case wire.Port:
+		s.hasNode(p, m)
 	case wire.Extended:
 		s.extendedBy(p, m)
 	}

@@ -18,6 +18,7 @@ type peer struct {
 	fast     bool
 	extended bool                   // Both sides speak BEP 10,
 	ext      wire.ExtendedHandshake // and this is what it said of itself.
+	dht      bool                   // Both sides take part in the DHT, and it did not say where yet.
 	incoming bool
 	web      bool // It is a web server.
 	source   Source
@@ -68,7 +69,7 @@ type peer struct {
 // connected takes in a new connection, or sends it away.
 func (s *Swarm) connected(e *Event) {
 	p := &peer{
-		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, incoming: e.Incoming, web: e.WebSeed,
+		id: e.Peer, key: e.PeerID, addr: addrOf(e.Addr), fast: e.Fast, extended: e.Extended, dht: e.DHT, incoming: e.Incoming, web: e.WebSeed,
 		since: s.now, choked: s.now, idle: s.now, lastBlock: s.now,
 		pipe: newPipeline(e.Fast), source: FromIncoming, gossip: gossip{next: s.now + pexDelay},
 	}
@@ -106,6 +107,19 @@ func (s *Swarm) connected(e *Event) {
 		s.greet(p)
 	} else if !p.extended {
 		s.close(p, ReasonNoMetadata)
+		return
+	}
+	if p.dht && s.c.DHTPort != 0 && !s.c.Private {
+		s.send(p, wire.Message{ID: wire.Port, Index: uint32(s.c.DHTPort)})
+	}
+}
+
+// hasNode follows what a peer says of its node of the DHT (BEP 5, "BitTorrent
+// Protocol Extension"). It is heard once.
+func (s *Swarm) hasNode(p *peer, m *wire.Message) {
+	if p.dht && m.Index != 0 && !s.c.Private {
+		p.dht = false
+		s.fx.Nodes = append(s.fx.Nodes, netip.AddrPortFrom(p.addr.Addr(), uint16(m.Index)))
 	}
 }
 

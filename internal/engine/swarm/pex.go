@@ -84,14 +84,14 @@ func (s *Swarm) setPEX(no bool) {
 }
 
 // forgetHearsay follows the news that a torrent is private: whom we know from
-// other peers alone we should not know (BEP 27).
+// other peers or the DHT alone we should not know (BEP 27).
 func (s *Swarm) forgetHearsay() {
 	for i := len(s.peers) - 1; i >= 0; i-- {
-		if p := s.peers[i]; p.source == FromPEX {
+		if p := s.peers[i]; p.source.hearsay() {
 			s.close(p, ReasonPrivate)
 		}
 	}
-	s.pool.drop(func(c *candidate) bool { return c.source == FromPEX })
+	s.pool.drop(func(c *candidate) bool { return c.source.hearsay() })
 }
 
 // gossipTo tells a peer to whom we are connected, and to whom not any more. As

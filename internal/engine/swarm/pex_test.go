@@ -285,13 +285,13 @@ func TestOneHostCanNotFillWhatOnePeerTells(t *testing.T) {
 
 func TestPEXLeavesRoomForTrackers(t *testing.T) {
 	s := New(epoch, Config{Pieces: 1, PieceLength: 16384, Length: 16384})
-	s.found(many(0, maxFromPEX+10), FromPEX)
-	if n := len(s.pool.list); n != maxFromPEX {
-		t.Errorf("%d addresses from peers, want %d", n, maxFromPEX)
+	s.found(many(0, maxHearsay+10), FromPEX)
+	if n := len(s.pool.list); n != maxHearsay {
+		t.Errorf("%d addresses from peers, want %d", n, maxHearsay)
 	}
 	s.found(many(5000, maxCandidates), FromTracker)
-	if n := s.pool.from[FromTracker]; n != maxCandidates-maxFromPEX {
-		t.Errorf("%d addresses from trackers, want %d", n, maxCandidates-maxFromPEX)
+	if n := s.pool.from[FromTracker]; n != maxCandidates-maxHearsay {
+		t.Errorf("%d addresses from trackers, want %d", n, maxCandidates-maxHearsay)
 	}
 }
 

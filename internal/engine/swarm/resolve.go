@@ -78,9 +78,12 @@ func (e *early) leave(p *peer) {
 // speaks of pieces is kept until they are. We have offered nothing and asked
 // for nothing, so requests, cancels and rejects mean nothing.
 func (s *Swarm) receivedEarly(p *peer, m *wire.Message) {
-	if m.ID == wire.Extended {
+	switch {
+	case m.ID == wire.Extended:
 		s.extendedEarly(p, m)
-	} else if s.agreed(p, m) {
+	case m.ID == wire.Port:
+		s.hasNode(p, m)
+	case s.agreed(p, m):
 		s.keep(p, m)
 	}
 }

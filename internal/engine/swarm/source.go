@@ -9,10 +9,16 @@ const (
 	FromUser            // A person named it.
 	FromPEX             // Another peer is or was connected to it (BEP 11).
 	FromIncoming        // It called us.
+	FromDHT             // The DHT knows it (BEP 5).
 	sources             // How many there are.
 )
 
 // String returns a word for it.
 func (s Source) String() string {
-	return [sources]string{"tracker", "user", "pex", "incoming"}[s]
+	return [sources]string{"tracker", "user", "pex", "incoming", "dht"}[s]
 }
+
+// hearsay says that a source is neither a person nor a tracker: anybody may say
+// anything there, and the peers of a private torrent must not come from it (BEP
+// 27).
+func (s Source) hearsay() bool { return s == FromPEX || s == FromDHT }

@@ -43,6 +43,9 @@ type Config struct {
 	// Private says that the torrent's peers may be told to nobody, nor be
 	// heard of from other peers (BEP 27); NoPEX that a person wants it so.
 	Private, NoPEX bool
+	// DHTPort is the UDP port at which our node of the DHT answers; 0 if there
+	// is none that does. Peers are told, unless the torrent is private.
+	DHTPort uint16
 	// Filter says which addresses there may be peers at.
 	Filter Filter
 
@@ -179,6 +182,7 @@ func (s *Swarm) begin(now time.Time) {
 		Unsend: s.fx.Unsend[:0],
 		Finish: s.fx.Finish[:0],
 		Dial:   s.fx.Dial[:0],
+		Nodes:  s.fx.Nodes[:0],
 	}
 	for _, piece := range s.whole {
 		s.finish(piece)

@@ -27,8 +27,13 @@ func (t *Transport) ours(hash metainfo.Hash) []byte {
 	h := wire.Handshake{InfoHash: hash, PeerID: t.cfg.PeerID}
 	h.SetFast()
 	h.SetExtended()
+	if t.dht(hash) {
+		h.SetDHT()
+	}
 	return h.Append(nil)
 }
+
+func (t *Transport) dht(hash metainfo.Hash) bool { return t.cfg.DHT != nil && t.cfg.DHT(hash) }
 
 // greet does the handshake on a connection that we made.
 func (t *Transport) greet(conn net.Conn, hash metainfo.Hash, a attempt) (*Peer, error) {
@@ -137,7 +142,10 @@ func (t *Transport) greeted(w way, h wire.Handshake) (*Peer, error) {
 		return nil, ErrSelf
 	}
 	_ = w.conn.SetDeadline(time.Time{}) // Fails only if the connection has ended, as its reader will find.
-	p := &Peer{Conn: w.conn, InfoHash: h.InfoHash, PeerID: h.PeerID, Fast: h.Fast(), Extended: h.Extended()}
+	p := &Peer{
+		Conn: w.conn, InfoHash: h.InfoHash, PeerID: h.PeerID,
+		Fast: h.Fast(), Extended: h.Extended(), DHT: h.DHT() && t.dht(h.InfoHash),
+	}
 	if w.stream != nil && !w.stream.Idle() {
 		p.Stream, p.Encrypted = w.stream, w.stream.Method == mse.RC4
 	}

@@ -19,26 +19,33 @@ const (
 )
 
 // listen opens a listener for each address on the first port of the range
-// that is free for all of them. Without addresses it listens on all that the
-// machine has: then one of the two families may be missing.
-func listen(addrs []netip.Addr, first, last int) ([]net.Listener, int, error) {
+// that is free for all of them, and for packets too if they are wanted. Without
+// addresses it listens on all that the machine has: then one of the two families
+// may be missing.
+func listen(cfg *Config) (ls []net.Listener, packets *Packets, port int, err error) {
+	addrs, first, last := cfg.Addrs, cfg.PortFirst, cfg.PortLast
 	wildcard := len(addrs) == 0
 	if wildcard {
 		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	for port := first; port <= last; port++ {
 		ls, err := listenOn(addrs, port, wildcard)
+		if err == nil && cfg.Packets {
+			if packets, err = listenPackets(addrs, port, wildcard, cfg.Guard); err != nil {
+				closeAll(ls)
+			}
+		}
 		if err == nil {
-			return ls, port, nil
+			return ls, packets, port, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
-			return nil, 0, fmt.Errorf("listening for peers: %w", err)
+			return nil, nil, 0, fmt.Errorf("listening for peers: %w", err)
 		}
 	}
 	if first == last {
-		return nil, 0, fmt.Errorf("%w: port %d is in use by another program; choose another one", ErrPort, first)
+		return nil, nil, 0, fmt.Errorf("%w: port %d is in use by another program; choose another one", ErrPort, first)
 	}
-	return nil, 0, fmt.Errorf("%w: all ports from %d to %d are in use by other programs; choose others", ErrPort, first, last)
+	return nil, nil, 0, fmt.Errorf("%w: all ports from %d to %d are in use by other programs; choose others", ErrPort, first, last)
 }
 
 // listenOn listens on one port of all addresses, or of none. If one is enough,

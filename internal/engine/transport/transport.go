@@ -23,6 +23,11 @@ type Config struct {
 	PeerID              [20]byte     // Ours, in every torrent.
 	Guard               *Guard       // Where to connect to; nil is everywhere. Callers are not asked.
 	Torrents            Torrents
+	// Packets has a UDP socket opened as well, at the same port.
+	Packets bool
+	// DHT says whether peers of a torrent are told that we take part in the
+	// DHT (BEP 5); nil is never. It must not block.
+	DHT func(metainfo.Hash) bool
 	// Accept takes over a caller after its handshake. It has a goroutine of
 	// its own, and may take as long as it likes.
 	Accept func(*Peer)
@@ -49,6 +54,7 @@ type Peer struct {
 	PeerID    [20]byte
 	Fast      bool // Both sides speak the Fast extension (BEP 6).
 	Extended  bool // Both sides speak the extension protocol (BEP 10).
+	DHT       bool // Both sides take part in the DHT (BEP 5).
 }
 
 // Transport listens for peers and dials them. Its methods may be called by any
@@ -57,6 +63,7 @@ type Transport struct {
 	cfg       Config
 	port      int
 	listeners []net.Listener
+	packets   *Packets      // nil if none were wanted.
 	halfOpen  chan struct{} // Holds a token for each peer that is being dialed.
 	done      chan struct{} // Closed by Close.
 	work      sync.WaitGroup
@@ -73,12 +80,12 @@ func Listen(cfg Config) (*Transport, error) {
 	if cfg.PortFirst == 0 && cfg.PortLast == 0 {
 		cfg.PortFirst, cfg.PortLast = defaultPortFirst, defaultPortLast
 	}
-	ls, port, err := listen(cfg.Addrs, cfg.PortFirst, cfg.PortLast)
+	ls, packets, port, err := listen(&cfg)
 	if err != nil {
 		return nil, err
 	}
 	t := &Transport{
-		cfg: cfg, port: port, listeners: ls,
+		cfg: cfg, port: port, listeners: ls, packets: packets,
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		done:     make(chan struct{}),
 		pending:  map[net.Conn]netip.Addr{},
@@ -92,6 +99,9 @@ func Listen(cfg Config) (*Transport, error) {
 
 // Port returns the TCP port that peers can be told of.
 func (t *Transport) Port() int { return t.port }
+
+// Packets returns the UDP socket, or nil if [Config] did not want one.
+func (t *Transport) Packets() *Packets { return t.packets }
 
 // Close stops listening and hangs up on callers whose handshake is not done.
 // Connections that were handed over, and calls of Accept and Dial in progress,
@@ -107,6 +117,9 @@ func (t *Transport) Close() {
 	}
 	t.mu.Unlock()
 	closeAll(t.listeners)
+	if t.packets != nil {
+		t.packets.Close()
+	}
 	t.work.Wait()
 }
 

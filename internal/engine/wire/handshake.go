@@ -28,9 +28,10 @@ type Handshake struct {
 	PeerID   [20]byte
 }
 
-// fastBit announces the Fast extension in the last reserved byte (BEP 6), and
-// extendedBit the extension protocol in the sixth (BEP 10).
+// dhtBit announces the DHT (BEP 5) and fastBit the Fast extension (BEP 6) in the
+// last reserved byte, and extendedBit the extension protocol in the sixth (BEP 10).
 const (
+	dhtBit      = 0x01
 	fastBit     = 0x04
 	extendedBit = 0x10
 )
@@ -48,6 +49,13 @@ func (h *Handshake) Extended() bool { return h.Reserved[5]&extendedBit != 0 }
 
 // SetExtended announces the extension protocol (BEP 10).
 func (h *Handshake) SetExtended() { h.Reserved[5] |= extendedBit }
+
+// DHT says whether the sender takes part in the DHT (BEP 5, "BitTorrent
+// Protocol Extension").
+func (h *Handshake) DHT() bool { return h.Reserved[7]&dhtBit != 0 }
+
+// SetDHT announces that we take part in the DHT (BEP 5).
+func (h *Handshake) SetDHT() { h.Reserved[7] |= dhtBit }
 
 // Append appends the [HandshakeLen] bytes of h to dst and returns the result.
 func (h *Handshake) Append(dst []byte) []byte {
