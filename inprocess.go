@@ -50,7 +50,7 @@ func (f *inProcessFlags) register(fs *pflag.FlagSet) {
 }
 
 // prepare has downloads run in this process.
-func (f *inProcessFlags) prepare(_ string, log *slog.Logger) (starter, error) {
+func (f *inProcessFlags) prepare(_ string, d dhtFlags, log *slog.Logger) (starter, error) {
 	roots, err := volumeRoots(f.roots)
 	if err != nil {
 		return nil, err
@@ -59,6 +59,7 @@ func (f *inProcessFlags) prepare(_ string, log *slog.Logger) (starter, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings.DHT = d.engine()
 	return func(ctx context.Context, mgr ctrl.Manager) (*runner, error) {
 		endpoints, err := apiServerEndpoints(ctx, mgr.GetConfig())
 		if err != nil {

@@ -29,6 +29,7 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 		"--assembly-memory=1", "--assembly-memory=much",
 		"--local-volume-root=/,", "--local-volume-root=./here", "--local-volume-root=/nonexistent",
 		"--deny-cidrs=10.0.0.0", "--allow-cidrs=here", "--listen-ports=9-1",
+		"--dht-bootstrap=here",
 		"--log-level=loud", "--log-format=xml", "--kubeconfig=/nonexistent",
 	} {
 		cmd := managerCommand()

@@ -72,7 +72,7 @@ func (f *podFlags) check(namespace string) (host string, err error) {
 }
 
 // prepare has each download run in a Pod of its own.
-func (f *podFlags) prepare(namespace string, log *slog.Logger) (starter, error) {
+func (f *podFlags) prepare(namespace string, d dhtFlags, log *slog.Logger) (starter, error) {
 	host, err := f.check(namespace)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (f *podFlags) prepare(namespace string, log *slog.Logger) (starter, error) 
 		exec := podexec.New(podexec.Config{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 			Image: image, PullPolicy: pull, Endpoint: f.endpoint, CA: keeper.Bundle,
-			Port: f.peerPort, Defaults: defaults,
+			Port: f.peerPort, Defaults: defaults, WorkerArgs: d.args(),
 		})
 		server := &reportServer{
 			address: f.reportAddr, keeper: keeper,

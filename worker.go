@@ -39,6 +39,7 @@ type workerFlags struct {
 	assembly                       string
 	detailPort                     int
 	stop                           time.Duration
+	dht                            dhtFlags
 	logFormat, logLvl              string
 }
 
@@ -76,6 +77,7 @@ Exit codes:
 	fs.StringSliceVar(&f.allow, "allow-cidrs", nil, "networks that the download may connect to although they are denied")
 	fs.StringVar(&f.assembly, "assembly-memory", "", "memory for pieces that are being put together, such as 64Mi; default: a quarter of the container's memory, at most 64Mi")
 	fs.IntVar(&f.detailPort, "detail-port", report.DetailPort, "port of the loopback at which the download can be looked at closely by who may forward ports to this Pod; 0 is any port")
+	f.dht.register(fs)
 	fs.DurationVar(&f.stop, "stop-timeout", 20*time.Second, "how long the download may take to stop when told to; a few seconds less than the Pod's grace period")
 	fs.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	fs.StringVar(&f.logLvl, "log-level", "info", "debug, info, warn or error")
@@ -165,10 +167,13 @@ func workerEngine(f workerFlags, order report.Order, log *slog.Logger) (c engine
 			return c, err
 		}
 	}
+	if err := f.dht.check(); err != nil {
+		return c, err
+	}
 	if heap > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heap)
 	}
-	return engine.Config{PortFirst: port, PortLast: port, AssemblyBytes: assembly, Guard: guard, Logger: log}, nil
+	return engine.Config{PortFirst: port, PortLast: port, AssemblyBytes: assembly, Guard: guard, DHT: f.dht.engine(), Logger: log}, nil
 }
 
 // workerMemory shares the memory of a container out, in bytes; 0 is without

@@ -16,6 +16,12 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 )
 
+// Tests keep to themselves: no download takes part in the DHT of the Internet.
+func TestMain(m *testing.M) {
+	os.Setenv(dhtEnv, "false")
+	os.Exit(m.Run())
+}
+
 // result is how a command line ended.
 type result struct {
 	code           int
@@ -121,6 +127,8 @@ func TestWrongCommandLinesExitWithTwo(t *testing.T) {
 		{"download x --seed-ratio -1", "must not be negative"},
 		{"download x --limit-down 10QB", "is no size"},
 		{"download x --peer 10.0.0.1", "host:port"},
+		{"download x --dht-bootstrap 10.0.0.1", "host:port"},
+		{"download x --dht=maybe", "invalid argument"},
 		{"download x --allow-peers 10.0.0.1", "is no network"},
 		{"download x --deny-peers nonsense/8", "is no network"},
 		{"download x --encryption forced", "none of allow, prefer, require and disable"},

@@ -37,7 +37,8 @@ type downloadFlags struct {
 	port, maxPeers      int
 	trackers, peers     []string
 	webSeeds            []string
-	noPEX               bool
+	noPEX, dht          bool
+	bootstrap           []string
 	allow, deny         networks
 	encryption          encryption
 	headers, bundles    []string
@@ -60,7 +61,7 @@ of it. FILE may be - for standard input. Several are downloaded at once; then
 the exit code is that of the first that failed.
 
 What a magnet link names is asked of peers first, found by the trackers and
-peers of the link, --tracker and --peer. It is kept in the folder, so that the
+peers of the link, --tracker, --peer and the DHT. It is kept in the folder, so that the
 same link needs nobody for that the next time. If the link selects files (so=),
 they alone are fetched, unless --include or --exclude says which.
 
@@ -101,11 +102,13 @@ directly.
 	flags.BoolVar(&f.seed, "seed", false, "go on serving others after completion, until stopped")
 	flags.Float64Var(&f.seedRatio, "seed-ratio", 0, "serve others until so many times the size was sent, such as 1.5")
 	flags.DurationVar(&f.seedTime, "seed-time", 0, "serve others for so long after completion, such as 2h")
-	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers (default the first free of 6881 to 6889)")
+	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers, and UDP port for the DHT (default the first free of 6881 to 6889)")
 	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL, http, https or udp, added to those of the torrent, unless it is private and names some; may be given several times")
 	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
 	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the files, added to those of the torrent; of the folder that they are in, if it ends in /; may be given several times")
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
+	flags.BoolVar(&f.dht, "dht", dhtDefault(), "find peers without a tracker too, in the DHT: it tells strangers which torrents are wanted here, but never of private ones (env "+dhtEnv+")")
+	flags.StringArrayVar(&f.bootstrap, "dht-bootstrap", engine.PublicDHT, "host:port of a node by which to get into the DHT, instead of the well-known ones; may be given several times")
 	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
 	flags.Var(&f.deny, "deny-peers", "network in which there may be no peers, also if it is part of one of --allow-peers; may be given several times")
 	flags.Var(&f.encryption, "encryption", "encrypt connections to peers: allow, prefer, require or disable; allow connects in the clear first, prefer encrypted (default allow)")
@@ -149,7 +152,7 @@ func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port})
+	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port, DHT: f.discovery()})
 	if err != nil {
 		return startError(f.port, err)
 	}
@@ -206,6 +209,11 @@ func (f *downloadFlags) check() error {
 	for _, p := range f.peers {
 		if _, _, err := splitHostPort(p); err != nil {
 			return fmt.Errorf("--peer %s: %w", p, err)
+		}
+	}
+	for _, n := range f.bootstrap {
+		if _, _, err := splitHostPort(n); err != nil {
+			return fmt.Errorf("--dht-bootstrap %s: %w", n, err)
 		}
 	}
 	return nil

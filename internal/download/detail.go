@@ -35,7 +35,7 @@ type Detail struct {
 type Peer struct {
 	Address string // host:port, or scheme and host of a web seed.
 	Client  string // What it says that it is, made fit to show; "" if it does not say.
-	// Source is how it was found: tracker, pex, user (the spec, the magnet link
+	// Source is how it was found: tracker, pex, dht, user (the spec, the magnet link
 	// or the operator named it), incoming (it called), or webseed.
 	Source string
 

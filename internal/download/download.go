@@ -44,6 +44,7 @@ type Request struct {
 	Peers        []string // host:port of peers added to those found.
 	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
 	NoPEX        bool     // Peers are not asked for further peers, nor told of any (BEP 11).
+	NoDHT        bool     // The DHT is not asked for peers, nor told of the torrent (BEP 5), also where the executor takes part in it.
 	PeerFilter   PeerFilter
 	Encryption   Encryption
 	Credentials  []Credential

@@ -26,6 +26,7 @@ func (s *situation) request() download.Request {
 		Peers:         spec.Discovery.Peers,
 		WebSeeds:      spec.Discovery.WebSeeds,
 		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
+		NoDHT:         spec.Discovery.DHT == v1alpha1.Disabled,
 		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
 		Encryption:    download.Encryption(spec.Network.Encryption),
 		Files:         files(spec.Files),

@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		os.Setenv("TORRENT_OPERATOR_DHT", "false") // Tests keep to themselves.
 		plane, err = cluster.Start(context.Background(), cluster.Options{ControllerManager: true})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

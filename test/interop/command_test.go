@@ -21,14 +21,14 @@ const asCommand = "INTEROP_AS_COMMAND"
 func ours(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	cmd := program(append([]string{command}, args...)...)
-	cmd.Env = append(cmd.Environ(), asCommand+"=1")
+	cmd.Env = append(cmd.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir()) // Each knows nothing yet of the DHT.
 	return start(t, name, cmd)
 }
 
 // startDownload starts torrent-operator's download of a torrent into dir.
 func startDownload(t *testing.T, name, torrent, dir string, more ...string) *process {
 	t.Helper()
-	args := []string{"download", torrent, "--output", dir, "--port", strconv.Itoa(freePort(t)), "--json"}
+	args := []string{"download", torrent, "--output", dir, "--port", strconv.Itoa(freePort(t)), "--json", "--dht=false"}
 	return ours(t, name, append(args, more...)...)
 }
 

@@ -35,6 +35,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	os.Setenv("TORRENT_OPERATOR_DHT", "false") // Tests keep to themselves.
 	command = filepath.Join(dir, "torrent-operator")
 	build := exec.Command("go", "build", "-trimpath", "-o", command, "../..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

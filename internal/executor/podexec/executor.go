@@ -45,6 +45,8 @@ type Config struct {
 	CA func() []byte
 	// Port is where a worker takes peers if its request does not say.
 	Port int
+	// WorkerArgs are flags that each worker is given.
+	WorkerArgs []string
 	// Defaults lie beneath the WorkerSpec of each request.
 	Defaults v1alpha1.WorkerSpec
 }

@@ -186,7 +186,7 @@ func (c *Config) container(o *order, w *v1alpha1.WorkerSpec) corev1.Container {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeData, MountPath: report.DataDir, ReadOnly: o.task == report.Seed})
 	}
 	return corev1.Container{
-		Name: container, Image: c.Image, ImagePullPolicy: c.PullPolicy, Args: []string{"worker"},
+		Name: container, Image: c.Image, ImagePullPolicy: c.PullPolicy, Args: append([]string{"worker"}, c.WorkerArgs...),
 		Ports:        []corev1.ContainerPort{{Name: portName, ContainerPort: int32(o.request.Inbound.Port), Protocol: corev1.ProtocolTCP}}, //nolint:gosec // A port.
 		Resources:    corev1.ResourceRequirements{Requests: w.Resources.Requests, Limits: w.Resources.Limits},
 		VolumeMounts: mounts,

@@ -3,6 +3,7 @@ package podexec
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,15 @@ func quantities(cpu, memory string) map[corev1.ResourceName]resource.Quantity {
 		out[corev1.ResourceMemory] = resource.MustParse(memory)
 	}
 	return out
+}
+
+func TestAWorkerIsGivenTheOperatorsFlags(t *testing.T) {
+	for _, flags := range [][]string{nil, {"--dht", "--dht-bootstrap=a:1"}} {
+		args := template(t, &Config{WorkerArgs: flags}, report.Download).Spec.Containers[0].Args
+		if want := append([]string{"worker"}, flags...); !slices.Equal(args, want) {
+			t.Errorf("started with %v, want %v", args, want)
+		}
+	}
 }
 
 // The API server checks the rest where the Pods of the other tests run: their
