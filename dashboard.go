@@ -119,5 +119,5 @@ func (f *dashboardFlags) listener(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("--tls-cert: %w", err)
 	}
 	go certificates.Start(ctx) //nolint:errcheck // It ends with ctx; what can't be read then is logged by it.
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.GetCertificate}), nil
+	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: certificates.GetCertificate}), nil
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/url"
@@ -124,6 +125,27 @@ func TestALocalDashboardHasNoOtherName(t *testing.T) {
 	err := ServeLocal(t.Context(), Options{Config: newFakeAPI(t).config()}, "0.0.0.0:0", func(string) { t.Error("it listens") })
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("listening for everybody: %v", err)
+	}
+}
+
+func TestADashboardOnThisMachineIsServedUntilItIsStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	told := make(chan string, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- ServeLocal(ctx, Options{Config: newFakeAPI(t).config()}, "", func(address string) { told <- address })
+	}()
+	r, err := http.Get(<-told) // Its redirect leads to a page that wants the cookie, which this client does not keep.
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusUnauthorized || r.Request.URL.Path != "/" {
+		t.Errorf("%s at %s", r.Status, r.Request.URL)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -241,8 +241,10 @@ type limitsForm struct{ Down, Up, Peers string }
 // ReadOnly says that the person may look and do nothing.
 func (p *downloadPage) ReadOnly() bool { return !p.MayChange && !p.MayDelete }
 
-// ShowWhy says that there is something to read about the state.
-func (p *downloadPage) ShowWhy() bool { return p.Row.Message != "" && p.Row.Tone != toneComplete }
+// ShowWhy says that there is more to read about the state than its name.
+func (p *downloadPage) ShowWhy() bool {
+	return p.Row.Message != "" && p.Row.Tone != toneComplete && p.Row.Tone != toneActive
+}
 
 // DoneText says how much of how much is there.
 func (p *downloadPage) DoneText() string {

@@ -168,6 +168,15 @@ func (r row) Path() string {
 	return "/downloads/" + url.PathEscape(r.Namespace) + "/" + url.PathEscape(r.Name)
 }
 
+// Note is what stands beside the state: nothing for what goes on by itself, and
+// for what is done.
+func (r row) Note() string {
+	if r.Tone == toneActive || r.Tone == toneComplete {
+		return ""
+	}
+	return r.Message
+}
+
 // PercentText is the progress, "" if it is not known.
 func (r row) PercentText() string {
 	if r.Percent < 0 || r.Name == "" {

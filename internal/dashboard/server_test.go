@@ -41,6 +41,7 @@ func TestPagesLoadAndRunNothingButTheirOwn(t *testing.T) {
 func TestTextOfStrangersIsNoMarkup(t *testing.T) {
 	td := object("ml", "imagenet", 42)
 	td.Status.Name = "<script>alert(1)</script>"
+	td.Status.Conditions[0].Reason = "Waiting"
 	b := open(t, newFakeAPI(t, td), Options{})
 	b.signIn("viewer")
 	for _, path := range []string{"/", "/downloads/ml/imagenet"} {

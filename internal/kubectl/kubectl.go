@@ -60,7 +60,7 @@ Exit codes:
 	}
 	root.AddCommand(
 		newAdd(p), newList(p), newWatch(p), newDescribe(p), newWait(p),
-		newPause(p), newResume(p), newLimit(p), newSeed(p), newVerify(p), newRetry(p), newDelete(p), newLogs(p),
+		newPause(p), newResume(p), newLimit(p), newSeed(p), newVerify(p), newRetry(p), newDelete(p), newLogs(p), newDashboard(p),
 	)
 	for _, c := range cli.FileCommands() {
 		c.Example = strings.ReplaceAll(c.Example, "torrent-operator ", "kubectl torrent ")

@@ -1,7 +1,7 @@
 // One download: its pieces, rates, peers and files, as they come.
 
 import { bytes, count, duration, rate } from "./format.js";
-import { cell, fit, map, onPalette, palette } from "./pieces.js";
+import { cell, fit, map, onPalette, palette, rem } from "./pieces.js";
 import { follow } from "./stream.js";
 
 const main = document.querySelector("main");
@@ -23,7 +23,7 @@ function drawMap() {
   const key = `${width} ${devicePixelRatio} ${pieces.c}`;
   if (key === drawn || width === 0) return;
   drawn = key;
-  place = map(canvas, pieces.c, width, Math.min(420, innerHeight * 0.55));
+  place = map(canvas, pieces.c, width, Math.min(26 * rem(), innerHeight * 0.55));
 }
 canvas.addEventListener("pointermove", (e) => {
   const i = place(e.offsetX, e.offsetY);
@@ -57,7 +57,7 @@ function drawRates() {
   const top = Math.max(most * 1.08, step * 2);
   const x = (t) => w - ((now - t) / since) * w;
   const y = (v) => h - scale - (v / top) * (h - 14 * scale);
-  context.font = `${11 * scale}px system-ui, sans-serif`;
+  context.font = `${0.75 * rem() * scale}px system-ui, sans-serif`;
   context.lineWidth = scale;
   for (let v = 0; v <= top; v += step) {
     context.strokeStyle = colour.line;
@@ -169,7 +169,9 @@ function show(d) {
   main.dataset.tone = v.k;
   document.title = `${v.p < 0 ? v.s : v.p + "%"} · ${v.n} · Torrents`;
   write("state", v.s);
-  main.querySelector(".why").hidden = !v.m || v.k === "complete";
+  const why = main.querySelector(".why");
+  why.hidden = !v.m || v.k === "complete" || v.k === "active";
+  why.className = v.k === "trouble" ? "notice trouble why" : "notice calm why";
   write("message", v.m ?? "");
   write("percent", v.p < 0 ? "–" : v.p + "%");
   write("done", v.total > 0 ? `${bytes(v.done)} of ${bytes(v.total)}` : "size not known yet");

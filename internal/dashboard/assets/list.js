@@ -98,67 +98,95 @@ function fill(element, r) {
   set("eta", duration(r.eta));
   set("peers", r.peers > 0 ? String(r.peers) : "");
   set("state", r.s);
-  set("message", r.m ?? "");
+  // What goes on by itself, and what is done, needs no words.
+  set("message", r.k === "active" || r.k === "complete" ? "" : r.m ?? "");
   element.title = r.m ?? "";
   element.row = r;
   draw(element);
 }
 
+const undrawn = new Set(); // Elements whose strip is not what it should be.
+
+/** Has the strip of a row drawn soon: text comes first. */
 function draw(element) {
-  const canvas = element.querySelector("canvas");
-  strip(canvas, element.row.c, stripWidth, 12 * rem / 16);
+  if (undrawn.size === 0) requestAnimationFrame(drawSome);
+  undrawn.add(element);
+}
+
+/** Draws strips for some milliseconds, so that scrolling never waits for them. */
+function drawSome() {
+  const until = performance.now() + 5;
+  for (const element of undrawn) {
+    if (performance.now() > until) break;
+    undrawn.delete(element);
+    if (stripWidth > 0 && element.isConnected) strip(element.querySelector("canvas"), element.row.c, stripWidth, (12 * rem) / 16);
+  }
+  if (undrawn.size > 0) requestAnimationFrame(drawSome);
 }
 
 let rem = 16;
 let rowHeight = 68;
-let stripWidth = 200;
+let stripWidth = 0;
 
 /** Reads what the sheet says, once for each size of the window. */
 function measure() {
-  rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  rowHeight = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row")) * rem;
-  const canvas = body.querySelector("canvas");
-  if (canvas) stripWidth = canvas.clientWidth;
+  const style = getComputedStyle(document.documentElement);
+  rem = parseFloat(style.fontSize);
+  rowHeight = parseFloat(style.getPropertyValue("--row")) * rem;
+  stripWidth = 0; // Known once there is a row.
+  for (const element of elements.values()) element.index = -1;
+}
+
+/** Finds out how wide strips are, and draws those that are there. */
+function measureStrips() {
+  stripWidth = body.querySelector("canvas").clientWidth;
+  for (const element of elements.values()) draw(element);
 }
 
 /** Puts the rows in sight into the document, and takes the others out. */
 function render() {
-  body.style.height = shown.length * rowHeight + "px";
   const top = body.getBoundingClientRect().top;
-  const first = Math.max(0, Math.floor(-top / rowHeight) - 6);
-  const last = Math.min(shown.length, Math.ceil((innerHeight - top) / rowHeight) + 6);
+  const first = Math.max(0, Math.floor(-top / rowHeight) - overscan);
+  const last = Math.min(shown.length, Math.ceil((innerHeight - top) / rowHeight) + overscan);
+  const height = shown.length * rowHeight + "px";
+  if (body.style.height !== height) body.style.height = height;
   const next = new Map();
-  const focused = document.activeElement?.closest?.(".tbody .line");
+  for (let i = first; i < last; i++) next.set(shown[i].key, elements.get(shown[i].key));
+  // Elements of rows that are out of sight serve those that come into it. The
+  // one with the keyboard stays what it is, and leaves.
+  const free = [];
+  for (const [key, element] of elements) {
+    if (next.has(key)) continue;
+    if (element.contains(document.activeElement)) element.remove();
+    else free.push(element);
+  }
   let before = null;
   for (let i = first; i < last; i++) {
     const r = shown[i];
-    let element = elements.get(r.key);
-    if (!element) {
-      element = blank.cloneNode(true);
-      element.setAttribute("role", "row");
-    }
+    const element = next.get(r.key) ?? free.pop() ?? blank.cloneNode(true);
+    next.set(r.key, element);
     if (element.row !== r) fill(element, r);
     if (element.index !== i) {
       element.index = i;
       element.setAttribute("aria-rowindex", i + 2);
       element.style.transform = `translateY(${i * rowHeight}px)`;
     }
-    next.set(r.key, element);
-    // Their order in the document is that in which Tab goes through them.
+    // Their order in the document is that in which they are read.
     const place = before ? before.nextSibling : body.firstChild;
-    if (place !== element && element !== focused) body.insertBefore(element, place);
+    if (place !== element && !element.contains(document.activeElement)) body.insertBefore(element, place);
     before = element;
   }
-  for (const [key, element] of elements) if (!next.has(key)) element.remove();
-  for (const element of [...body.children]) if (!element.row) element.remove();
+  for (const element of free) element.remove();
   elements = next;
-  if (stripWidth === 0 || !measured) {
-    measured = elements.size > 0;
-    measure();
-    for (const element of elements.values()) draw(element);
+  if (!alive) {
+    // The rows of the server's answer have done their work.
+    alive = true;
+    for (const element of [...body.children]) if (!element.row) element.remove();
   }
+  if (stripWidth === 0 && elements.size > 0) measureStrips();
 }
-let measured = false;
+const overscan = 4;
+let alive = false;
 
 let due = 0; // What the next frame has to do: 1 render, 2 arrange before.
 function later(what) {
@@ -223,9 +251,10 @@ for (const head of heads) {
 }
 addEventListener("scroll", () => later(1), { passive: true });
 addEventListener("resize", () => {
-  measured = false;
+  measure();
   later(1);
 });
+measure();
 onPalette(() => {
   for (const element of elements.values()) draw(element);
 });

@@ -29,6 +29,9 @@ export function palette() {
   return colours;
 }
 
+/** What the sheet calls 1rem, in its pixels: it grows with the window. */
+export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
 /** Has draw called when colours change. */
 export const onPalette = (draw) => dark.addEventListener("change", draw);
 
@@ -81,8 +84,8 @@ export function strip(canvas, cells, width, height) {
 export function map(canvas, cells, width, most) {
   const scale = devicePixelRatio || 1;
   const w = Math.round(width * scale);
-  const largest = Math.round(18 * scale);
-  let size = Math.max(1, Math.min(largest, Math.floor(Math.sqrt((w * most * scale) / Math.max(1, cells.length)))));
+  const largest = Math.round(1.125 * rem() * scale);
+  const size = Math.max(1, Math.min(largest, Math.floor(Math.sqrt((w * most * scale) / Math.max(1, cells.length)))));
   const columns = Math.max(1, Math.floor(w / size));
   const lines = Math.ceil(cells.length / columns);
   const height = (lines * size) / scale;

@@ -19,7 +19,15 @@ export function follow(url, live, handlers) {
       say("Live", true);
       handlers.reset?.();
     };
-    source.onerror = () => say("The connection is lost. Trying again …", false);
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) {
+        say("The connection is lost. Trying again …", false);
+        return;
+      }
+      close(); // An answer that is no stream, to which a browser does not come back by itself.
+      say("The dashboard refuses the connection. Reload the page if that stays so.", false);
+      setTimeout(open, 10000);
+    };
     source.addEventListener("over", (e) => {
       close();
       const over = JSON.parse(e.data);
