@@ -14,7 +14,7 @@ import (
 )
 
 // packages are the clients, as Debian and Ubuntu call them.
-var packages = []string{"transmission-daemon", "transmission-cli", "aria2", "opentracker", "python3-libtorrent", "nginx-light"}
+var packages = []string{"transmission-daemon", "transmission-cli", "aria2", "opentracker", "python3-libtorrent", "nginx-light", "nodejs", "npm"}
 
 // programs must each succeed if the clients are there.
 var programs = [][]string{
@@ -25,6 +25,8 @@ var programs = [][]string{
 	{"which", "opentracker"},
 	{"nginx", "-v"},
 	{python, "-c", "import libtorrent"},
+	{"node", "--version"},
+	{"npm", "--version"},
 }
 
 // installTimeout bounds the installation of the clients.

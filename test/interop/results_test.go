@@ -31,6 +31,7 @@ var versions = map[string][]string{
 	aria2.name:             {"aria2c", "--version"},
 	libtorrentClient.name:  {python, "-c", "import libtorrent; print(libtorrent.__version__)"},
 	"opentracker":          nil,
+	bittorrentDHT:          nil,
 	"nginx":                {"nginx", "-v"},
 	"Python's http.server": {python, "--version"},
 }

@@ -2,12 +2,13 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt]
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt] [dht=HOST:PORT]
 
 create makes a torrent of version 1. leech ends when the download of all files,
 or of those whose numbers are given, is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
-alone, over plain TCP, on which encryption is refused or, by encrypt, required.
+alone, or in the DHT by way of that node, over plain TCP, on which encryption is
+refused or, by encrypt, required.
 """
 
 import os
@@ -35,12 +36,16 @@ def create(torrent, path, piece_length, announce, *options):
 
 def run(mode, torrent, folder, port, *options):
     policy = lt.enc_policy.forced if "encrypt" in options else lt.enc_policy.disabled
-    files = next((o for o in options if o != "encrypt"), None)
+    dht = [o.removeprefix("dht=") for o in options if o.startswith("dht=")]
+    files = next((o for o in options if o != "encrypt" and not o.startswith("dht=")), None)
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     session = lt.session({
         "listen_interfaces": "127.0.0.1:" + port,
-        "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "enable_dht": bool(dht), "dht_bootstrap_nodes": ",".join(dht),
+        # All nodes are on one machine.
+        "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_ignore_dark_internet": False,
+        "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         # Over loopback it would choose uTP, and crawl.
         "enable_outgoing_utp": False, "enable_incoming_utp": False,
         "in_enc_policy": int(policy), "out_enc_policy": int(policy), "allowed_enc_level": int(lt.enc_level.both),
@@ -60,7 +65,11 @@ def run(mode, torrent, folder, port, *options):
             params["file_priorities"] = [4 if n in wanted else 0 for n in range(params["ti"].num_files())]
         handle = session.add_torrent(params)
     last = None
+    announced = 0
     while not stopped:
+        if dht and time.monotonic() - announced > 2:  # By itself it does so each quarter of an hour.
+            announced = time.monotonic()
+            handle.force_dht_announce()
         session.wait_for_alert(100)
         for alert in session.pop_alerts():
             print(alert.what() + ":", alert.message(), flush=True)
