@@ -243,40 +243,40 @@ func (h *hub) whyStalled(p *download.Progress, stats *swarm.Stats) *download.Fai
 		}
 		unreachable = fmt.Sprintf("%s: %s", t.URL, t.LastError)
 	}
-	more := "add trackers or peers"
+	more := "trackers or peers"
 	if p.Private { // It uses no trackers but its own (BEP 27).
-		more = "add peers"
+		more = "peers"
 	}
 	switch {
 	case stats.Banned > 0:
 		return &download.Failure{
 			Reason: download.ReasonCorruptPeers,
 			Message: "the peers or web seeds that were found sent data that does not match the torrent and were banned; " +
-				more + ", and check that the torrent is the one that its seeders serve",
+				"add other " + more + ", and check that the torrent is the one that its seeders serve",
 		}
 	case stats.Connected <= h.links.webSeeds() && h.webSeedsFailed(p) != nil:
 		return h.webSeedsFailed(p)
 	case stats.Connected == 0 && unreachable != "":
 		return &download.Failure{
 			Reason:  download.ReasonTrackerUnreachable,
-			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or " + more,
+			Message: "no tracker can be reached (" + unreachable + "); check the URL and that this network may reach it, or add " + more,
 		}
 	case stats.Connected == 0 && h.denied.Load() != nil:
 		return &download.Failure{Reason: download.ReasonAddressDenied, Message: "no peer could be connected to: " + h.denied.Load().Error()}
 	case stats.Connected == 0 && stats.Filtered > 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "no peer could be connected to, and some that were found are at addresses that this download's peer filter does not let; widen it, or " + more,
+			Message: "no peer could be connected to, and some that were found are at addresses that this download's peer filter does not let; widen it, or add " + more,
 		}
 	case stats.Connected == 0:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "no peer could be connected to; the torrent may have no seeders now, or their port can't be reached from here; " + more,
+			Message: "no peer could be connected to; the torrent may have no seeders now, or their port can't be reached from here; add " + more,
 		}
 	default:
 		return &download.Failure{
 			Reason:  download.ReasonNoPeers,
-			Message: "the connected peers send nothing: they lack the missing pieces or serve others first; " + more,
+			Message: "the connected peers send nothing: they lack the missing pieces or serve others first; add " + more,
 		}
 	}
 }

@@ -219,7 +219,7 @@ func corruptPeer(w *world, _ *torrent, _ string) {
 	liar.lie.Store(true)
 	w.download("poisoned", o.file, from(liar.address()), stallsAfter(2))
 	td := w.stalls("poisoned", "CorruptPeers")
-	w.says(td, "banned", "add other peers")
+	w.says(td, "banned", "add other trackers or peers")
 	if n := td.Status.Progress.BytesVerified; n != 0 {
 		w.Errorf("%d wrong bytes are called verified", n)
 	}
