@@ -24,7 +24,7 @@ var pickLine = regexp.MustCompile(`^BenchmarkPick/have=(\d+)%/pieces=(\d+)\S*\s+
 // picks runs the Go benchmark of the picker, once a round, and compares what
 // a block costs with few pieces and with many.
 func picks(ctx context.Context, b *bench) (text string, missed bool, err error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkPick$", "-count", strconv.Itoa(b.rounds),
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkPick$", "-count", strconv.Itoa(b.rounds), "-timeout", "30m",
 		"github.com/torrent-operator/torrent-operator/internal/engine/swarm/picker")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
