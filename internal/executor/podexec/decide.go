@@ -22,7 +22,7 @@ func (s *situation) keep(v *verdict) {
 	if pod != nil && s.m.heard.pod == pod.UID {
 		found = s.m.last.InfoHash
 	}
-	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) || s.moved(g) {
+	if g == nil || g.attempt != attemptOf(j) || g.task != report.Download || !fits(&g.request, s.m.want, found) || s.moved(g) || s.mended(j, pod) {
 		s.m.dropped = attemptOf(j)
 		v.drop(j)
 		v.show = s.waiting(download.Fail(download.ReasonWorkerEnding, "Another request came; Job %s ends first", j.Name))
@@ -44,6 +44,12 @@ func (s *situation) tellRefused(v *verdict) {
 	if v.show.Err == nil {
 		v.show.Err = s.m.refused
 	}
+}
+
+// mended says that a Pod could not be started so far, and that the operator
+// makes others since, such as with an image that is there.
+func (s *situation) mended(j *batchv1.Job, p *corev1.Pod) bool {
+	return p != nil && p.Status.Phase == corev1.PodPending && j.Annotations[annotationRelease] != s.release && s.unstarted(p) != nil
 }
 
 // update has the Secret say what has changed for a Pod that goes on. What it

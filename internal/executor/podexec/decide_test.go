@@ -137,6 +137,10 @@ func result(state download.State, err *download.Failure, changes ...func(*downlo
 	return &report.Result{Progress: p, Revision: revision(asked(changes...))}
 }
 
+// released is an operator that makes its Pods of something else than those that
+// are there.
+func released(s *situation) { s.release = "next" }
+
 // heardOf is the last push, of the Pod of a Job or of the StatefulSet.
 func heardOf(owner string, state download.State, changes ...func(*download.Request)) func(*situation) {
 	return func(s *situation) {
@@ -258,6 +262,9 @@ func TestADownloadIsAJobForEachAttempt(t *testing.T) {
 		{"the hash that was found is pinned", scene(want(func(r *download.Request) { r.InfoHash = theHash }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading)), "", "Downloading", nil},
 		{"another hash is pinned", scene(want(func(r *download.Request) { r.InfoHash = strings.Repeat("f", 40) }), given(report.Download, 1), job(1, runs), heardOf("job-1", download.StateDownloading)), "delete 1", "Waiting WorkerEnding", nil},
 		{"another claim is wanted", scene(want(func(r *download.Request) { r.Volume.ClaimName = "b" }), given(report.Download, 1), job(1, runs)), "delete 1", "Waiting WorkerEnding", nil},
+		{"the operator was given another image, and this one can't be had", scene(given(report.Download, 1), job(1, waits("ErrImagePull", "not found")), released), "delete 1", "Waiting WorkerEnding", nil},
+		{"the operator was given another image, and this one is on its way", scene(given(report.Download, 1), job(1, waits("ContainerCreating", "")), released), "", "Waiting WorkerPending", nil},
+		{"the operator was given another image, and this one does", scene(given(report.Download, 1), job(1, runs), released, heardOf("job-1", download.StateDownloading)), "", "Downloading", nil},
 		{"the one before still ends", scene(func(s *situation) { s.m.dropped = 1 }, given(report.Download, 1), job(1, runs, deleted)), "delete 1", "Waiting WorkerEnding", []string{"Pod imagenet-0a1b2c3d-1-abcde"}},
 		{"the one before could not be deleted", scene(func(s *situation) { s.m.begun, s.m.dropped = 1, 1 }, given(report.Download, 1), job(1)), "delete 1", "Waiting WorkerEnding", []string{"Job imagenet-0a1b2c3d-1 "}},
 		{"the one before is being deleted", scene(func(s *situation) { s.m.begun, s.m.dropped = 1, 1 }, given(report.Download, 1), job(1), func(s *situation) { s.o.jobs[0].DeletionTimestamp = &metav1.Time{Time: noon} }), "", "Waiting WorkerEnding", []string{"Job imagenet-0a1b2c3d-1 "}},

@@ -32,7 +32,8 @@ const (
 	labelClaim     = domain + "claim" // As claimLabel says.
 	annotationPath = domain + "path"  // Below the root of the claim.
 
-	// annotationRelease tells what a seeder's Pod is made of besides its order.
+	// annotationRelease tells what the Pod of a Job or seeder is made of besides
+	// its order.
 	annotationRelease = domain + "release"
 
 	labelName      = "app.kubernetes.io/name"

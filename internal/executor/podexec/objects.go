@@ -32,6 +32,7 @@ func (c *Config) job(id download.ID, o *order) (*batchv1.Job, error) {
 		pod.Labels[labelAttempt] = j.Labels[labelAttempt]
 	}
 	j.Labels[labelTask] = string(o.task)
+	j.Annotations[annotationRelease] = c.release()
 	if claim, mounted := pod.Labels[labelClaim]; mounted { // It may make its Pod when nobody owns it any more.
 		j.Labels[labelClaim], j.Annotations[annotationPath] = claim, pod.Annotations[annotationPath]
 	}
