@@ -44,20 +44,22 @@ type Options struct {
 // the process dies before, all processes of the cluster die too, and the next
 // Start on this machine removes what is left on the disk.
 //
-// There is a StorageClass of the name [StorageClass], and Services have names.
+// There is a StorageClass of the name [StorageClass], Services have names, and
+// NetworkPolicies hold.
 type Cluster struct {
 	*cluster.ControlPlane
 	Nodes []*Node
 	// Dir holds all that the cluster writes. Stop removes it.
 	Dir string
 
-	network *cluster.Namespace
-	tools   tools
-	images  []string
-	client  kubernetes.Interface
-	end     context.CancelFunc // of what runs in this process
-	running sync.WaitGroup
-	stop    func() // once
+	network  *cluster.Namespace
+	tools    tools
+	images   []string
+	client   kubernetes.Interface
+	policies policies
+	end      context.CancelFunc // of what runs in this process
+	running  sync.WaitGroup
+	stop     func() // once
 }
 
 // tools are folders and files of programs.
@@ -125,6 +127,9 @@ func (c *Cluster) start(ctx, alive context.Context, o Options) (err error) {
 		return err
 	}
 	if err := c.startNames(ctx, alive); err != nil {
+		return err
+	}
+	if err := c.startPolicies(ctx, alive); err != nil {
 		return err
 	}
 	results := make(chan error, len(c.Nodes))

@@ -35,9 +35,10 @@ func (n *Node) writeConfig() error {
 }
 
 // networkConfig takes the subnet of the node's Pods, and a folder for what is
-// to be remembered.
+// to be remembered. Pods reach each other through their node alone, which
+// answers for all of them, so that its rules hold between them too.
 const networkConfig = `{"cniVersion": "1.0.0", "name": "nodes", "plugins": [{
-  "type": "bridge", "bridge": "pods", "isGateway": true, "hairpinMode": true,
+  "type": "bridge", "bridge": "pods", "isGateway": true, "hairpinMode": true, "portIsolation": true,
   "ipam": {"type": "host-local", "dataDir": "%[2]s", "ranges": [[{"subnet": "%[1]s"}]], "routes": [{"dst": "0.0.0.0/0"}]}
 }]}
 `

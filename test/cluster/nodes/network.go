@@ -1,7 +1,9 @@
 package nodes
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -68,10 +70,33 @@ func (n *Node) join(namespace *cluster.Namespace, device string) error {
 	if err := configure(namespace, commands...); err != nil {
 		return err
 	}
+	if err := answerForPods(namespace); err != nil {
+		return err
+	}
 	return configure(n.cluster.network,
 		fmt.Sprintf("link set %s master %s up", device, bridge),
 		fmt.Sprintf("route replace %s via %s", podSubnet(n.number), n.addr),
 	)
+}
+
+// answerForPods has a node answer, on the bridge that its Pods will be at, for
+// Pods that are at the same bridge, and pass on what is sent to them. Nobody is
+// told of a shorter way, and the bridge, where the kernel has it look at IP
+// addresses, takes none.
+func answerForPods(namespace *cluster.Namespace) error {
+	return namespace.Do(func() error {
+		const settings = "/proc/sys/net/ipv4/conf/"
+		shorter := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0)
+		if errors.Is(shorter, fs.ErrNotExist) {
+			shorter = nil
+		}
+		return errors.Join(
+			shorter,
+			os.WriteFile(settings+"default/proxy_arp_pvlan", []byte("1"), 0),
+			os.WriteFile(settings+"default/send_redirects", []byte("0"), 0),
+			os.WriteFile(settings+"all/send_redirects", []byte("0"), 0),
+		)
+	})
 }
 
 // configure gives commands to ip(8) in a namespace, which then forwards

@@ -114,7 +114,9 @@ func (n *Node) boot() (err error) {
 	if err != nil {
 		return err
 	}
-	defer namespace.Close()
+	if err := n.cluster.policies.join(n, namespace); err != nil {
+		return err
+	}
 	n.starts++
 	// The old device goes some time after the node does.
 	if err := n.join(namespace, fmt.Sprintf("%s-%d", n.Name, n.starts)); err != nil {
@@ -130,6 +132,7 @@ func (n *Node) Kill() {
 		return
 	}
 	n.process.Stop(0) // it returns when the whole PID namespace is empty
+	n.cluster.policies.leave(n)
 	n.process = nil
 	n.groups.remove()
 }
