@@ -47,9 +47,9 @@ process: ## Hold a real process of the command to its bounds of memory, with gig
 .PHONY: e2e
 e2e: ## Test the operator in Pods on a cluster with nodes (root, Linux), or on that of KUBECONFIG=FILE.
 ifeq ($(origin KUBECONFIG),command line)
-	E2E_KUBECONFIG=$(abspath $(KUBECONFIG)) E2E_LOAD="$(LOAD)" $(GO) test -tags e2e -count 1 -timeout 40m -v ./test/pods
+	E2E_KUBECONFIG=$(abspath $(KUBECONFIG)) E2E_LOAD="$(LOAD)" $(GO) test -tags e2e -count 1 -timeout 40m -parallel 8 -v ./test/pods
 else
-	$(GO) test -tags e2e -count 1 -p 1 -timeout 40m -v ./test/cluster/nodes ./test/pods
+	$(GO) test -tags e2e -count 1 -p 1 -timeout 40m -parallel 8 -v ./test/cluster/nodes ./test/pods
 endif
 
 .PHONY: cluster-up

@@ -38,11 +38,19 @@ func is(condition string) func(*v1alpha1.TorrentDownload) bool {
 	}
 }
 
+// readiness is a download's condition Ready, without anything if it has none.
+func readiness(td *v1alpha1.TorrentDownload) metav1.Condition {
+	if c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
 // because says that a download is not ready, for a reason.
 func because(reason string) func(*v1alpha1.TorrentDownload) bool {
 	return func(td *v1alpha1.TorrentDownload) bool {
-		c := meta.FindStatusCondition(td.Status.Conditions, v1alpha1.ConditionReady)
-		return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reason
+		c := readiness(td)
+		return c.Status == metav1.ConditionFalse && c.Reason == reason
 	}
 }
 
@@ -102,6 +110,7 @@ func (w *world) podsOf(td *v1alpha1.TorrentDownload) []corev1.Pod {
 }
 
 func TestADownloadFillsAClaimThatExists(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 3<<20)
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data", Path: "music"})
@@ -118,6 +127,7 @@ func TestADownloadFillsAClaimThatExists(t *testing.T) {
 }
 
 func TestAClaimIsMadeWhereADownloadHasATemplateForOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 3<<20)
 	td := w.download("album", album, v1alpha1.Volume{ClaimTemplate: &v1alpha1.ClaimTemplate{}})
@@ -127,6 +137,7 @@ func TestAClaimIsMadeWhereADownloadHasATemplateForOne(t *testing.T) {
 }
 
 func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 3<<20)
 	first := w.download("first", album, v1alpha1.Volume{ClaimName: "one"})
@@ -147,6 +158,7 @@ func TestACompleteDownloadSeedsTheNextOne(t *testing.T) {
 }
 
 func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
 	td := w.slowly(album, "1Mi")
@@ -164,6 +176,7 @@ func TestADownloadGoesOnAfterItsPodWasKilled(t *testing.T) {
 }
 
 func TestASuspendedDownloadHasNoPodAndGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 16<<20)
 	td := w.slowly(album, "1Mi")
@@ -181,6 +194,7 @@ func TestASuspendedDownloadHasNoPodAndGoesOn(t *testing.T) {
 }
 
 func TestADownloadRunsWhereTheNamespaceIsRestricted(t *testing.T) {
+	t.Parallel()
 	outside, w := newWorld(t), newWorld(t)
 	album := outside.torrent("album", 3<<20)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}
@@ -216,6 +230,7 @@ func TestADownloadGoesOnWithoutTheOperatorAndIsTakenUpAgain(t *testing.T) {
 }
 
 func TestADeletedDownloadTakesItsDataAlongWhereItShould(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 3<<20)
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})

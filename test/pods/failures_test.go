@@ -4,15 +4,12 @@ package pods
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -29,6 +26,7 @@ func (w *world) elsewhere(name string, size int) *torrent {
 }
 
 func TestADownloadWaitsForAQuotaThatIsExceeded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.elsewhere("album", 3<<20)
 	quota := &corev1.ResourceQuota{
@@ -47,6 +45,7 @@ func TestADownloadWaitsForAQuotaThatIsExceeded(t *testing.T) {
 }
 
 func TestADownloadThatFitsNoNodeSaysSoAndGoesOnWhenItDoes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	album := w.torrent("album", 3<<20)
 	td := w.download("album", album, v1alpha1.Volume{ClaimName: "data"})
@@ -59,6 +58,7 @@ func TestADownloadThatFitsNoNodeSaysSoAndGoesOnWhenItDoes(t *testing.T) {
 
 func TestADownloadThatDoesNotFitIntoItsVolumeSaysSo(t *testing.T) {
 	needOwn(t)
+	t.Parallel()
 	w := newWorld(t)
 	const size = 32 << 20
 	folder, err := own.Nodes[0].AddDisk(t.Context(), "too-small", size)
@@ -87,16 +87,9 @@ func TestADownloadWaitsForANodeThatIsLostAndGoesOnWhenItIsBack(t *testing.T) {
 	needOwn(t)
 	w := newWorld(t)
 	node := own.Nodes[1]
-	cordon := func(unschedulable bool) {
-		t.Helper()
-		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
-		if err := w.Patch(t.Context(), byName(node), client.RawPatch(types.MergePatchType, patch)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cordon(true) // Who serves the torrent is to live on.
+	w.cordon(node, true) // Who serves the torrent is to live on.
 	album := w.torrent("album", 16<<20)
-	cordon(false)
+	w.cordon(node, false)
 	td := w.slowly(album, "256Ki")
 	td.Spec.Worker.NodeSelector = map[string]v1alpha1.LabelValue{corev1.LabelHostname: v1alpha1.LabelValue(node.Name)}
 	w.create(w.claim("data", "64Mi"), td)

@@ -5,6 +5,7 @@ package pods
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,7 +40,7 @@ const (
 	system  = "torrent-operator-system"
 	// patience is how long a test waits for something that must happen. It is
 	// no measure of speed.
-	patience = 2 * time.Minute
+	patience = 4 * time.Minute
 )
 
 const (
@@ -58,6 +59,7 @@ var (
 	kubeconfig string
 	kubectl    string               // program
 	tool       string               // program, of this machine
+	overlay    string               // folder, for kustomize: all that is installed
 	direct     kubernetes.Interface // for logs
 	scheme     = clientgoscheme.Scheme
 )
@@ -85,7 +87,19 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		return m.Run()
+		code := m.Run()
+		if own == nil || code != 0 {
+			return code
+		}
+		unused, err := checkRights()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "FAIL: the operator's rights,", err)
+			return 1
+		}
+		if flag.Lookup("test.run").Value.String() == "" && len(unused) > 0 {
+			fmt.Println("Rights of the operator's that no test has used:", strings.Join(unused, ", "))
+		}
+		return code
 	}())
 }
 
@@ -118,7 +132,8 @@ func prepare(ctx context.Context, dir string) error {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return err
 	}
-	return install(ctx, dir)
+	overlay = dir
+	return install(ctx)
 }
 
 // writeImages writes the archives of the images that Pods run.
@@ -134,27 +149,28 @@ func writeImages(ctx context.Context, dir string) ([]string, error) {
 		return nil, err
 	}
 	archives := []string{filepath.Join(dir, "operator.tar"), filepath.Join(dir, "tool.tar")}
-	for i, write := range []func(f *os.File) error{
-		func(f *os.File) error {
-			return image.WriteOperator(ctx, f, operatorImage, "e2e", "linux/"+runtime.GOARCH)
-		},
-		func(f *os.File) error {
-			return image.Write(f, toolImage, image.Image{
-				Platform: image.Platform{OS: "linux", Architecture: runtime.GOARCH},
-				Config:   image.Config{Entrypoint: []string{"/tool"}},
-				Files:    []image.File{{Path: "tool", Executable: true, Content: content}},
-			})
-		},
-	} {
-		f, err := os.Create(archives[i])
-		if err != nil {
-			return nil, err
-		}
-		if err := errors.Join(write(f), f.Close()); err != nil {
-			return nil, err
-		}
+	return archives, errors.Join(writeOperator(ctx, archives[0], operatorImage), writeFile(archives[1], func(f *os.File) error {
+		return image.Write(f, toolImage, image.Image{
+			Platform: image.Platform{OS: "linux", Architecture: runtime.GOARCH},
+			Config:   image.Config{Entrypoint: []string{"/tool"}},
+			Files:    []image.File{{Path: "tool", Executable: true, Content: content}},
+		})
+	}))
+}
+
+// writeOperator writes an archive of the operator's image, under a name.
+func writeOperator(ctx context.Context, archive, name string) error {
+	return writeFile(archive, func(f *os.File) error {
+		return image.WriteOperator(ctx, f, name, "e2e", "linux/"+runtime.GOARCH)
+	})
+}
+
+func writeFile(path string, write func(*os.File) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
 	}
-	return archives, nil
+	return errors.Join(write(f), f.Close())
 }
 
 // load hands archives to a cluster that is not ours.
@@ -172,34 +188,42 @@ func load(ctx context.Context, archives []string) error {
 	return nil
 }
 
-// install installs all of config/default, with the image under test.
-func install(ctx context.Context, dir string) error {
+// install installs all of config/default, with the image under test, and
+// returns when it works.
+func install(ctx context.Context) error {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
 		return err
 	}
-	base, err := filepath.Rel(dir, filepath.Join(repository, "config", "default"))
+	base, err := filepath.Rel(overlay, filepath.Join(repository, "config", "default"))
 	if err != nil {
 		return err
 	}
 	name, tag, _ := strings.Cut(operatorImage, ":")
-	overlay := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
+	content := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [%q]
 images: [{name: ghcr.io/torrent-operator/torrent-operator, newName: %q, newTag: %q}]
 `, base, name, tag)
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(content), 0o644); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
-		{"apply", "-k", dir},
+		{"apply", "-k", overlay},
 		{"wait", "--for=condition=Established", "--timeout=60s", "crd/torrentdownloads.torrent-operator.io"},
 	} {
 		if _, err := control(ctx, args...); err != nil {
 			return err
 		}
 	}
-	return nil
+	return rolledOut(ctx)
+}
+
+// rolledOut waits until the operator runs as its Deployment says, and no other
+// does.
+func rolledOut(ctx context.Context) error {
+	_, err := control(ctx, "rollout", "status", "deployment/"+account, "--namespace="+system, fmt.Sprintf("--timeout=%s", patience))
+	return err
 }
 
 // control runs kubectl as administrator.

@@ -4,6 +4,7 @@ package pods
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/torrent-operator/torrent-operator/test/cluster/nodes"
 )
@@ -31,6 +34,15 @@ func nodeReady(is corev1.ConditionStatus) func(*corev1.Node) bool {
 // byName is the Node object of a node.
 func byName(node *nodes.Node) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
+}
+
+// cordon lets no new Pod onto a node, or lets them again.
+func (w *world) cordon(node *nodes.Node, unschedulable bool) {
+	w.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
+	if err := w.Patch(context.Background(), byName(node), client.RawPatch(types.MergePatchType, patch)); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // onto puts a Pod onto a node, and lets it live there as long as the kubelet

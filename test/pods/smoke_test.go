@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatAJobWritesToAClaimAnotherPodReads(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	claim := w.claim("data", "64Mi")
 	job := &batchv1.Job{
@@ -36,6 +37,7 @@ func TestWhatAJobWritesToAClaimAnotherPodReads(t *testing.T) {
 }
 
 func TestAServiceIsReachedByItsNameFromEveryNode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	server := w.pod("server", "serve", ":8080", "hello")
 	server.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
@@ -74,6 +76,7 @@ func TestTheOperatorRunsAsItIsInstalled(t *testing.T) {
 }
 
 func TestATorrentGoesFromPodToPodByATracker(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	torrent := w.torrent("album", 3<<20)
 	leech := w.pod("leech", "download", "/torrent/album.torrent", "--output=/data")

@@ -25,24 +25,13 @@ type torrent struct {
 // The .torrent file lies in a ConfigMap of its name under NAME.torrent.
 func (w *world) torrent(name string, size int) *torrent {
 	w.Helper()
-	folder := w.TempDir()
-	w.here("content", folder, name, fmt.Sprint(size))
-	t := &torrent{name: name, sums: w.here("sum", filepath.Join(folder, name))}
+	t := w.describe(name, size, "http://tracker."+w.ns+".svc:6969/announce")
 	tracker := w.pod("tracker", "tracker", "--listen=:6969", "--interval=5s")
 	tracker.Spec.Containers[0].Image = operatorImage
 	tracker.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
 		PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: port(6969)}},
 	}
 	w.create(tracker, w.service("tracker", 6969, 6969))
-	var err error
-	t.meta, err = metainfo.Create(w.Context(), filepath.Join(folder, name), metainfo.CreateOptions{
-		PieceLength: 64 << 10,
-		Announce:    [][]string{{"http://tracker." + w.ns + ".svc:6969/announce"}},
-	})
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.publish(t)
 	w.awaitRunning(tracker)
 	seeder := w.pod("seeder", "download", "/torrent/"+name+".torrent", "--output=/data", "--seed")
 	seeder.Spec.Containers[0].Image = operatorImage
@@ -55,6 +44,25 @@ func (w *world) torrent(name string, size int) *torrent {
 	seeder.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: new(int64), RunAsGroup: new(int64)}
 	w.create(seeder)
 	w.awaitRunning(seeder)
+	return t
+}
+
+// describe makes content of a size in bytes, decided by its name, and its
+// .torrent file, as torrent does. Nobody serves it.
+func (w *world) describe(name string, size int, trackers ...string) *torrent {
+	w.Helper()
+	folder := w.TempDir()
+	w.here("content", folder, name, fmt.Sprint(size))
+	t := &torrent{name: name, sums: w.here("sum", filepath.Join(folder, name))}
+	options := metainfo.CreateOptions{PieceLength: 64 << 10}
+	for _, tracker := range trackers {
+		options.Announce = append(options.Announce, []string{tracker})
+	}
+	var err error
+	if t.meta, err = metainfo.Create(w.Context(), filepath.Join(folder, name), options); err != nil {
+		w.Fatal(err)
+	}
+	w.publish(t)
 	return t
 }
 

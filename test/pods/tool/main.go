@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -31,7 +32,10 @@ var commands = map[string]struct {
 	"sum":     {"FOLDER: print a hash of each file below", 1, sum},
 	"fill":    {"FILE BYTES: write so much, and print how much it was in the end", 2, fill},
 	"get":     {"URL: print the answer", 1, get},
+	"denied":  {"URL: ask again and again, until there is no answer", 1, denied},
 	"serve":   {"ADDRESS TEXT: answer all requests with TEXT", 2, serve},
+	"sell":    {"ADDRESS FOLDER: over TLS with FOLDER/tls.crt and tls.key, answer with FOLDER/content those whose header Authorization is FOLDER/authorization", 2, sell},
+	"eat":     {"BYTES: take so much memory, and wait for the end", 1, eat},
 	"hold":    {"wait for the end", 0, hold},
 }
 
@@ -133,22 +137,72 @@ func get(args []string) error {
 	return err
 }
 
-func serve(args []string) error {
-	server := http.Server{
-		Addr:              args[0],
-		ReadHeaderTimeout: timeout,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, args[1]) // Who went away needs no answer.
-		}),
+// denied gives up asking when nobody answers, not even with a refusal.
+func denied(args []string) error {
+	client := http.Client{Timeout: timeout / 4, Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		answer, err := client.Get(args[0]) //nolint:noctx // it has a timeout
+		var late interface{ Timeout() bool }
+		switch {
+		case err == nil:
+			answer.Body.Close()
+		case errors.As(err, &late) && late.Timeout():
+			return nil
+		}
+		time.Sleep(timeout / 100)
 	}
+}
+
+func serve(args []string) error {
+	return answer(args[0], func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, args[1]) // Who went away needs no answer.
+	}, (*http.Server).ListenAndServe)
+}
+
+func sell(args []string) error {
+	file := func(name string) string { return filepath.Join(args[1], name) }
+	word, err := os.ReadFile(file("authorization"))
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(file("content"))
+	if err != nil {
+		return err
+	}
+	return answer(args[0], func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != string(word) {
+			http.Error(w, "who are you?", http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(content)
+	}, func(s *http.Server) error { return s.ListenAndServeTLS(file("tls.crt"), file("tls.key")) })
+}
+
+// answer answers requests until the end of this process is asked for.
+func answer(address string, handler http.HandlerFunc, listen func(*http.Server) error) error {
+	server := &http.Server{Addr: address, ReadHeaderTimeout: timeout, Handler: handler}
 	go func() {
 		_ = hold(nil)
 		server.Close()
 	}()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := listen(server); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+func eat(args []string) error {
+	size, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	taken := make([]byte, size)
+	for i := 0; i < len(taken); i += os.Getpagesize() {
+		taken[i] = 1
+	}
+	err = hold(nil)
+	runtime.KeepAlive(taken)
+	return err
 }
 
 func hold([]string) error {
