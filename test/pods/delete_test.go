@@ -47,6 +47,7 @@ func (w *world) inEachState(policy v1alpha1.DeletionPolicy) []*v1alpha1.TorrentD
 		spec.Limits.DownloadBytesPerSecond, spec.Network.Service = quantity("64Ki"), v1alpha1.ServiceNodePort
 	}
 	var all []*v1alpha1.TorrentDownload
+	there := map[*v1alpha1.TorrentDownload]func(*v1alpha1.TorrentDownload) bool{}
 	for state, s := range map[string]struct {
 		spec  func(*v1alpha1.TorrentDownloadSpec)
 		there func(*v1alpha1.TorrentDownload) bool
@@ -73,7 +74,10 @@ func (w *world) inEachState(policy v1alpha1.DeletionPolicy) []*v1alpha1.TorrentD
 		s.spec(&td.Spec)
 		w.create(td)
 		all = append(all, td)
-		defer func() { await(w, td, state, s.there) }() // When all of them are on their way.
+		there[td] = s.there
+	}
+	for td, is := range there { // Now that all of them are on their way.
+		await(w, td, td.Name, is)
 	}
 	return all
 }

@@ -58,28 +58,34 @@ func eachRequest(f func(*auditv1.Event)) error {
 		return err
 	}
 	for _, log := range logs {
-		file, err := os.Open(log)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		lines := bufio.NewReader(file)
-		for {
-			line, err := lines.ReadBytes('\n')
-			if errors.Is(err, io.EOF) {
-				break // What comes after the last line's end is being written.
-			}
-			if err != nil {
-				return err
-			}
-			var event auditv1.Event
-			if err := json.Unmarshal(line, &event); err != nil {
-				return fmt.Errorf("%s: %w", log, err)
-			}
-			f(&event)
+		if err := eachIn(log, f); err != nil {
+			return fmt.Errorf("%s: %w", log, err)
 		}
 	}
 	return nil
+}
+
+func eachIn(log string, f func(*auditv1.Event)) error {
+	file, err := os.Open(log)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil // What comes after the last line's end is being written.
+		}
+		if err != nil {
+			return err
+		}
+		var event auditv1.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return err
+		}
+		f(&event)
+	}
 }
 
 // checkRights holds what was asked for in the tests against what the operator

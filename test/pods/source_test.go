@@ -93,7 +93,7 @@ func TestATorrentComesFromAServerThatAsksWhoAsks(t *testing.T) {
 		f := td.Status.Worker.LastFailure
 		return f != nil && f.Reason == download.ReasonMetainfoUnavailable
 	})
-	if says := readiness(stranger).Message; strings.Contains(says, "hidden") || strings.Contains(says, "bad-news") || !strings.Contains(says, "403") {
+	if says := stranger.Status.Worker.LastFailure.Message; strings.Contains(says, "hidden") || strings.Contains(says, "bad-news") || !strings.Contains(says, "403") {
 		t.Errorf("of a refusal the message says: %s", says)
 	}
 	await(w, swapped, "not what it is to be", because(download.ReasonChecksumMismatch))

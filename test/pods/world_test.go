@@ -47,7 +47,7 @@ func newWorld(t *testing.T) *world {
 		if t.Failed() {
 			w.tell(context.Background())
 		}
-		if err := c.Delete(context.Background(), ns); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(c.Delete(context.Background(), ns)); err != nil {
 			t.Error(err)
 		}
 	})
