@@ -11,6 +11,13 @@ TOOLS := $(CACHE)/tools-$(shell $(GO) env GOVERSION)-$(shell cat .ci/tools.mod .
 # The race detector needs a C compiler, and nothing else here does.
 RACE = $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
 
+# What a program says of itself. The date is that of the commit, so that the
+# same source makes the same program.
+VERSION ?= $(or $(shell git describe --tags --dirty --match 'v*' 2>/dev/null),dev)
+COMMIT  ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
+DATE    ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+STAMP    = -X github.com/torrent-operator/torrent-operator/internal/version.stamp=$(VERSION),$(COMMIT),$(DATE)
+
 .PHONY: help
 help: ## Tell what there is to make.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +25,7 @@ help: ## Tell what there is to make.
 .PHONY: build
 build: ## Build bin/torrent-operator and bin/kubectl-torrent, static.
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ . ./cmd/kubectl-torrent
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(STAMP)" -o bin/ . ./cmd/kubectl-torrent
 
 .PHONY: demo
 demo: build ## Watch a TorrentDownload on a real API server, until Ctrl-C or, with EXIT=1, its end.
@@ -65,7 +72,8 @@ cluster-down: ## End the cluster of cluster-up.
 .PHONY: image
 image: ## Build the image without Docker, for amd64 and arm64: dist/torrent-operator.tar.
 	@mkdir -p dist
-	$(GO) run ./cmd/image -output dist/torrent-operator.tar $(if $(NAME),-name $(NAME)) $(if $(VERSION),-version $(VERSION))
+	$(GO) run ./cmd/image -output dist/torrent-operator.tar $(if $(NAME),-name $(NAME)) \
+		-version "$(VERSION)" -commit "$(COMMIT)" -date "$(DATE)"
 
 .PHONY: bench
 bench: ## Measure the engine beside other clients, for an hour and a half, or CASES="one four".

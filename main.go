@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/torrent-operator/torrent-operator/internal/cli"
+	"github.com/torrent-operator/torrent-operator/internal/version"
 )
 
 func main() {
@@ -20,7 +21,19 @@ func main() {
 		Use:   "torrent-operator",
 		Short: "BitTorrent downloads, for Kubernetes and without",
 	}
-	root.AddCommand(managerCommand(), workerCommand(), dashboardCommand())
+	root.AddCommand(managerCommand(), workerCommand(), dashboardCommand(), versionCommand())
 	root.AddCommand(cli.Commands()...)
 	os.Exit(cli.Main(root))
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Tell version, commit, date and compiler of this program",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write([]byte(version.Read().String()))
+			return err
+		},
+	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/controllers"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/executor/podexec"
+	"github.com/torrent-operator/torrent-operator/internal/version"
 )
 
 // closeTimeout bounds how long the operator takes to stop its downloads. It is
@@ -150,7 +151,7 @@ func runManager(ctx context.Context, f managerFlags) error {
 		StatusWriteQPS: f.writeQPS, ProgressMinInterval: f.progressInterval, MaxConcurrentReconciles: f.concurrent,
 	}).SetupWithManager(mgr)
 	if err == nil {
-		log.Info("starting", append(run.about, "executor", f.executor)...)
+		log.Info("starting", append(run.about, "executor", f.executor, "version", version.Read().Version)...)
 		err = mgr.Start(ctx)
 	}
 	return errors.Join(err, closeIn(ctx, run.close))

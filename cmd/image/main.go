@@ -1,5 +1,6 @@
 // Command image builds the operator's image, without Docker, into an archive
-// that containerd, podman, skopeo, kind and Docker load. "make image" runs it.
+// that containerd, podman, skopeo, kind and Docker load. "make image" runs it. It also
+// writes the bill of materials of a program, for the Dockerfile.
 package main
 
 import (
@@ -12,21 +13,33 @@ import (
 	"syscall"
 
 	"github.com/torrent-operator/torrent-operator/internal/image"
+	"github.com/torrent-operator/torrent-operator/internal/version"
 )
 
 func main() {
 	output := flag.String("output", "", "the archive to write")
 	name := flag.String("name", "ghcr.io/torrent-operator/torrent-operator:latest", "the image's full name, with a tag")
-	version := flag.String("version", "dev", "the version that the image's label tells")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "what it is to run on")
+	sbom := flag.String("sbom", "", "make no image: write the bill of materials of this program, in SPDX")
+	var of version.Info
+	flag.StringVar(&of.Version, "version", "dev", "the version that the program and the image's label tell")
+	flag.StringVar(&of.Commit, "commit", "", "the commit from which it is built")
+	flag.StringVar(&of.Date, "date", "", "when that was made, such as 2026-01-02T03:04:05Z")
 	flag.Parse()
-	if err := run(*output, *name, *version, strings.Split(*platforms, ",")); err != nil {
+	write := func(ctx context.Context, f *os.File) error {
+		return image.WriteOperator(ctx, f, *name, of, strings.Split(*platforms, ",")...)
+	}
+	if *sbom != "" {
+		write = func(_ context.Context, f *os.File) error { return writeSBOM(f, *sbom, of) }
+	}
+	if err := run(*output, write); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
-func run(output, name, version string, platforms []string) (err error) {
+// run writes a file, which is there only if all of it could be written.
+func run(output string, write func(context.Context, *os.File) error) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	f, err := os.Create(output)
@@ -39,8 +52,21 @@ func run(output, name, version string, platforms []string) (err error) {
 			os.Remove(output)
 		}
 	}()
-	if err := image.WriteOperator(ctx, f, name, version, platforms...); err != nil {
+	if err := write(ctx, f); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+func writeSBOM(f *os.File, program string, of version.Info) error {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	bill, err := image.SBOM(content, of)
+	if err != nil {
+		return fmt.Errorf("%s: %w", program, err)
+	}
+	_, err = f.Write(bill)
+	return err
 }

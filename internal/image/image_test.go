@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/torrent-operator/torrent-operator/internal/version"
 )
 
 // files reads all files of a tar archive, and folders with a slash and nothing
@@ -96,7 +98,7 @@ func TestTheOperatorsImageHasTheRightUserEntrypointAndLabelsOnEachPlatform(t *te
 	programs := map[string]string{"amd64": "a program", "arm64": "another program"}
 	var images []Image
 	for _, architecture := range []string{"amd64", "arm64"} {
-		i, err := operator([]byte(programs[architecture]), "v1.2.3", "linux/"+architecture)
+		i, err := operator([]byte(programs[architecture]), []byte("a bill"), of, "linux/"+architecture)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +126,7 @@ func TestTheOperatorsImageHasTheRightUserEntrypointAndLabelsOnEachPlatform(t *te
 		if want := []string{"/torrent-operator"}; c.Config.User != "65532:65532" || !cmp.Equal(c.Config.Entrypoint, want) {
 			t.Errorf("the image runs %v as %s", c.Config.Entrypoint, c.Config.User)
 		}
-		for label, want := range map[string]string{"title": "torrent-operator", "licenses": "Apache-2.0", "version": "v1.2.3"} {
+		for label, want := range map[string]string{"title": "torrent-operator", "licenses": "Apache-2.0", "version": "v1.2.3", "revision": "abc", "created": "2026-01-02T03:04:05Z"} {
 			if got := c.Config.Labels["org.opencontainers.image."+label]; got != want {
 				t.Errorf("label %s is %q, want %q", label, got, want)
 			}
@@ -132,6 +134,9 @@ func TestTheOperatorsImageHasTheRightUserEntrypointAndLabelsOnEachPlatform(t *te
 		layer, modes := s.layer(m, c)
 		if got := string(layer["torrent-operator"]); got != programs[d.Platform.Architecture] || modes["torrent-operator"] != 0o755 {
 			t.Errorf("for %s the program is %q with mode %v", d.Platform.Architecture, got, modes["torrent-operator"])
+		}
+		if got := string(layer["usr/share/sbom/torrent-operator.spdx.json"]); got != "a bill" {
+			t.Errorf("the bill of materials is %q", got)
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(layer["etc/ssl/certs/ca-certificates.crt"]) {
 			t.Error("no certificate authority is in the image")
@@ -184,7 +189,7 @@ func TestTheSameFilesAreTheSameImage(t *testing.T) {
 }
 
 func TestAPlatformThatIsNoneIsRefused(t *testing.T) {
-	if _, err := operator(nil, "dev", "amd64"); err == nil || !strings.Contains(err.Error(), "linux/amd64") {
+	if _, err := operator(nil, nil, version.Info{}, "amd64"); err == nil || !strings.Contains(err.Error(), "linux/amd64") {
 		t.Errorf("the platform amd64: %v; want an error that says what one looks like", err)
 	}
 }

@@ -8,22 +8,33 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/torrent-operator/torrent-operator/internal/version"
 )
 
 // nobody is the user of the image, who has no name and no rights.
 const nobody = "65532:65532"
 
+// billPath is where in the image its bill of materials lies: scanners look for
+// names that end so.
+const billPath = "usr/share/sbom/torrent-operator.spdx.json"
+
 // WriteOperator writes an archive of the operator's image under a name, for
 // platforms such as linux/amd64. It builds the program of the module in which
-// the working directory lies.
-func WriteOperator(ctx context.Context, w io.Writer, name, version string, platforms ...string) error {
+// the working directory lies, and has it say what it was built from. The same
+// source and compiler make the same archive, byte for byte.
+func WriteOperator(ctx context.Context, w io.Writer, name string, of version.Info, platforms ...string) error {
 	var images []Image
 	for _, p := range platforms {
-		program, err := build(ctx, p)
+		program, err := build(ctx, of, p)
 		if err != nil {
 			return err
 		}
-		i, err := operator(program, version, p)
+		bill, err := SBOM(program, of)
+		if err != nil {
+			return err
+		}
+		i, err := operator(program, bill, of, p)
 		if err != nil {
 			return err
 		}
@@ -33,7 +44,7 @@ func WriteOperator(ctx context.Context, w io.Writer, name, version string, platf
 }
 
 // operator is the image that Dockerfile describes, without a base below it.
-func operator(program []byte, version, platform string) (Image, error) {
+func operator(program, bill []byte, of version.Info, platform string) (Image, error) {
 	system, architecture, ok := strings.Cut(platform, "/")
 	if !ok {
 		return Image{}, fmt.Errorf("%q is no platform, which would be linux/amd64 for instance", platform)
@@ -52,21 +63,24 @@ func operator(program []byte, version, platform string) (Image, error) {
 				"org.opencontainers.image.title":       "torrent-operator",
 				"org.opencontainers.image.description": "Turns a TorrentDownload into verified bytes on a PersistentVolume",
 				"org.opencontainers.image.source":      "https://github.com/torrent-operator/torrent-operator",
-				"org.opencontainers.image.licenses":    "Apache-2.0",
-				"org.opencontainers.image.version":     version,
+				"org.opencontainers.image.licenses":    license,
+				"org.opencontainers.image.version":     of.Version,
+				"org.opencontainers.image.revision":    of.Commit,
+				"org.opencontainers.image.created":     of.Date,
 			},
 		},
 		Files: []File{
 			{Path: "etc/passwd", Content: []byte("nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n")},
 			{Path: "etc/group", Content: []byte("nonroot:x:65532:\n")},
 			{Path: "etc/ssl/certs/ca-certificates.crt", Content: certificates},
+			{Path: billPath, Content: bill},
 			{Path: "torrent-operator", Executable: true, Content: program},
 		},
 	}, nil
 }
 
 // build builds the program for a platform, static.
-func build(ctx context.Context, platform string) ([]byte, error) {
+func build(ctx context.Context, of version.Info, platform string) ([]byte, error) {
 	system, architecture, _ := strings.Cut(platform, "/")
 	dir, err := os.MkdirTemp("", "torrent-operator-image-")
 	if err != nil {
@@ -74,7 +88,7 @@ func build(ctx context.Context, platform string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "torrent-operator")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program,
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+of.LinkerFlags(), "-o", program,
 		"github.com/torrent-operator/torrent-operator")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -26,6 +26,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/image"
+	"github.com/torrent-operator/torrent-operator/internal/version"
 	"github.com/torrent-operator/torrent-operator/test/cluster"
 	"github.com/torrent-operator/torrent-operator/test/cluster/nodes"
 )
@@ -161,7 +162,7 @@ func writeImages(ctx context.Context, dir string) ([]string, error) {
 // writeOperator writes an archive of the operator's image, under a name.
 func writeOperator(ctx context.Context, archive, name string) error {
 	return writeFile(archive, func(f *os.File) error {
-		return image.WriteOperator(ctx, f, name, "e2e", "linux/"+runtime.GOARCH)
+		return image.WriteOperator(ctx, f, name, version.Info{Version: "e2e"}, "linux/"+runtime.GOARCH)
 	})
 }
 
