@@ -29,6 +29,7 @@ const afterEnding = 5 * time.Second
 func (r *TorrentDownloadReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	td := &v1alpha1.TorrentDownload{}
 	if err := r.Client.Get(ctx, req.NamespacedName, td); apierrors.IsNotFound(err) {
+		downloads.Forget(req.NamespacedName)
 		ending, err := r.leave(ctx, req.NamespacedName, "")
 		if ending != "" {
 			return ctrl.Result{RequeueAfter: afterEnding}, nil
@@ -93,6 +94,7 @@ func (r *TorrentDownloadReconciler) advance(ctx context.Context, td *v1alpha1.To
 	if decision.Delete {
 		return ctrl.Result{}, r.Client.Delete(ctx, td, client.Preconditions{UID: &td.UID, ResourceVersion: &td.ResourceVersion})
 	}
+	downloads.Saw(td, &decision.Status, progress)
 	recheck, err := r.report(ctx, td, decision)
 	return ctrl.Result{RequeueAfter: sooner(decision.Recheck, recheck)}, err
 }

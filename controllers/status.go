@@ -29,21 +29,21 @@ func (r *TorrentDownloadReconciler) report(ctx context.Context, td *v1alpha1.Tor
 	switch {
 	case kind == lifecycle.NoWrite:
 	case !write:
-		statusCoalesced.Inc()
+		statuses.Coalesced.WithLabelValues("interval").Inc()
 		return recheck, nil
 	case kind == lifecycle.Transition:
 		if err := r.writes.Wait(ctx); err != nil {
 			return 0, err
 		}
 	case !r.writes.Allow():
-		statusCoalesced.Inc()
+		statuses.Coalesced.WithLabelValues("budget").Inc()
 		return lifecycle.Spread(string(td.UID), crowded), nil
 	}
 	if write {
 		if err := r.writeStatus(ctx, td, d.Status); err != nil {
 			return 0, err
 		}
-		statusWrites.WithLabelValues(string(kind)).Inc()
+		statuses.Writes.WithLabelValues(string(kind)).Inc()
 		r.known.wrote(key, now)
 	}
 	r.tell(td, d.Events)

@@ -244,6 +244,9 @@ type Progress struct {
 	DownloadBytesPerSecond int64
 	UploadBytesPerSecond   int64
 
+	PiecesFailed int64 // Pieces of this run whose hash was wrong.
+	PeersBanned  int64 // Peers and web seeds of this run that are proved to have sent wrong bytes.
+
 	Pieces  Pieces
 	Peers   Peers
 	Checked float64 // While Checking: share of the data hashed so far, 0 to 1.

@@ -187,6 +187,7 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		p.BytesVerified = s.meter.verified
 		p.BytesDownloaded, p.BytesWasted = s.before.BytesDownloaded+stats.Downloaded, s.before.BytesWasted+stats.Wasted
 		p.BytesUploaded = s.before.BytesUploaded + stats.Uploaded
+		p.PiecesFailed, p.PeersBanned = s.before.PiecesFailed+int64(stats.Failed), s.before.PeersBanned+int64(stats.Banned)
 		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = stats.DownloadRate, stats.UploadRate
 		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = p.Pieces.Total-s.swarm.Missing(), stats.InProgress, s.meter.have.Bytes()
 		p.Peers = download.Peers{Connected: stats.Connected, Seeds: stats.Seeds, Known: stats.Known}

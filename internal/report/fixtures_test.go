@@ -46,7 +46,7 @@ func someProgress() download.Progress {
 	return download.Progress{
 		At: when, State: download.StateStalled, InfoHash: "0123456789012345678901234567890123456789", Name: "näme <1>",
 		Selection: "s", BytesTotal: 100, BytesVerified: 40, BytesDownloaded: 50, BytesWasted: 10, BytesUploaded: 60,
-		DownloadBytesPerSecond: 7, UploadBytesPerSecond: 8,
+		DownloadBytesPerSecond: 7, UploadBytesPerSecond: 8, PiecesFailed: 5, PeersBanned: 6,
 		Pieces: download.Pieces{Length: 10, Total: 10, Verified: 4, InProgress: 1, Have: []byte{0xf0, 0x00}},
 		Peers:  download.Peers{Connected: 3, Seeds: 2, Known: 9}, Checked: 0.5, LastReceived: when.Add(time.Second), CompletedAt: when.Add(time.Minute),
 		Trackers: []download.Tracker{{URL: "http://tracker.example.org", LastError: "gone", NextAnnounce: when, Seeds: -1, Peers: 4}},

@@ -15,6 +15,7 @@ func sane(p download.Progress) download.Progress {
 	p.BytesVerified = between(0, p.BytesVerified, p.BytesTotal)
 	p.BytesDownloaded, p.BytesUploaded = max(0, p.BytesDownloaded), max(0, p.BytesUploaded)
 	p.BytesWasted = max(0, p.BytesWasted)
+	p.PiecesFailed, p.PeersBanned = max(0, p.PiecesFailed), max(0, p.PeersBanned)
 	p.DownloadBytesPerSecond, p.UploadBytesPerSecond = max(0, p.DownloadBytesPerSecond), max(0, p.UploadBytesPerSecond)
 	n := &p.Pieces
 	n.Length, n.Total = max(0, n.Length), between(0, n.Total, math.MaxInt32)
