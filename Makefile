@@ -8,6 +8,10 @@ GO    ?= go
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/torrent-operator
 TOOLS := $(CACHE)/tools-$(shell $(GO) env GOVERSION)-$(shell cat .ci/tools.mod .ci/tools.sum | cksum | tr ' ' -)
 
+# Helm has a file of its own: it needs other versions of what tools share.
+HELM  := $(CACHE)/helm-$(shell $(GO) env GOVERSION)-$(shell cat .ci/helm.mod .ci/helm.sum | cksum | tr ' ' -)/helm
+CHART := charts/torrent-operator
+
 # The race detector needs a C compiler, and nothing else here does.
 RACE = $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
 
@@ -75,6 +79,30 @@ image: ## Build the image without Docker, for amd64 and arm64: dist/torrent-oper
 	$(GO) run ./cmd/image -output dist/torrent-operator.tar $(if $(NAME),-name $(NAME)) \
 		-version "$(VERSION)" -commit "$(COMMIT)" -date "$(DATE)"
 
+IMAGE ?= $(if $(NAME),$(NAME),ghcr.io/torrent-operator/torrent-operator:latest)
+
+.PHONY: dist
+dist: $(TOOLS) ## Write all that is installed to one file: dist/install.yaml, with the image IMAGE.
+	@mkdir -p dist
+	@dir=$$(mktemp -d -p .) && trap 'rm -rf "$$dir"' EXIT && cd $$dir && \
+	$(TOOLS)/kustomize create --resources ../config/default && \
+	$(TOOLS)/kustomize edit set image ghcr.io/torrent-operator/torrent-operator=$(IMAGE) && \
+	$(TOOLS)/kustomize build . >../dist/install.yaml
+
+KUBECTL ?= kubectl
+
+.PHONY: install
+install: ## Install the CustomResourceDefinition alone, on the cluster of kubectl.
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: deploy
+deploy: dist ## Install all of it, with the image IMAGE, on the cluster of kubectl.
+	$(KUBECTL) apply --server-side -f dist/install.yaml
+
+.PHONY: undeploy
+undeploy: dist ## Take it away again, but for the CustomResourceDefinition, its objects and their data.
+	$(TOOLS)/kustomize cfg grep --invert-match kind=CustomResourceDefinition <dist/install.yaml | $(KUBECTL) delete --ignore-not-found -f -
+
 .PHONY: bench
 bench: ## Measure the engine beside other clients, for an hour and a half, or CASES="one four".
 	$(GO) run ./bench --write docs/performance.md $(CASES)
@@ -87,8 +115,6 @@ LINT = GOLANGCI_LINT_CACHE=$(CACHE)/lint$(subst /,-,$(CURDIR)) $(TOOLS)/golangci
 lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up to date.
 	$(LINT) run
 	$(LINT)-kube-api-linter run -c .ci/kube-api-linter.yml --tests=false ./api/...
-	$(TOOLS)/kustomize build config/default >/dev/null
-	$(TOOLS)/kustomize build config/in-process >/dev/null
 	$(TOOLS)/kustomize build config/dashboard >/dev/null
 	$(TOOLS)/kustomize build config/samples >/dev/null
 	$(GO) mod tidy -diff
@@ -108,11 +134,20 @@ fmt: $(TOOLS) ## Format the code.
 clean: ## Remove what was built here; what lies in the cache stays.
 	rm -rf bin dist
 
-# What controller-gen writes, all of it. Below which folder is the argument.
+# What is generated, all of it. Below which folder is the argument.
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml
 controller-gen = $(TOOLS)/controller-gen object crd rbac:roleName=torrent-operator \
 	paths=./api/... paths=./controllers/... output:object:dir=$(1)/api/v1alpha1 \
 	output:crd:artifacts:config=$(1)/config/crd/bases output:rbac:artifacts:config=$(1)/config/rbac
+
+.PHONY: chart
+chart: $(TOOLS) $(HELM) ## Test the Helm chart and what kustomize makes, against each other.
+	@for f in $(CHART)/values.yaml $(CHART)/ci/*.yaml; do $(HELM) lint --kube-version 1.36.0 --strict --quiet $(CHART) --values $$f || exit 1; done
+	HELM=$(HELM) KUSTOMIZE=$(TOOLS)/kustomize $(GO) test -tags chart -count 1 ./test/chart
+
+$(HELM):
+	@echo "Building helm, once for this machine: about three minutes on two cores."
+	@mkdir -p $(@D) && $(GO) build -modfile=.ci/helm.mod -trimpath -ldflags "-s -w" -o $@.$$$$ helm.sh/helm/v3/cmd/helm && mv $@.$$$$ $@
 
 # The tools' versions stand in .ci/tools.mod. controller-gen is told its own,
 # because it writes it into the CRD and knows it only when installed alone.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 
@@ -32,7 +33,7 @@ func versionCommand() *cobra.Command {
 		Short: "Tell version, commit, date and compiler of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write([]byte(version.Read().String()))
+			_, err := fmt.Fprint(cmd.OutOrStdout(), version.Read())
 			return err
 		},
 	}

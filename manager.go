@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -43,6 +45,7 @@ type managerFlags struct {
 	healthAddr        string
 	leaderElect       bool
 	namespace         string
+	watch             []string
 	writeQPS          float64
 	progressInterval  time.Duration
 	concurrent        int
@@ -88,6 +91,7 @@ server: put its address into NO_PROXY unless that is meant.`,
 	fs.StringVar(&f.healthAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	fs.BoolVar(&f.leaderElect, "leader-elect", false, "take a Lease first, so that of several replicas one works at a time")
 	fs.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the operator: of its Lease, and of the Secret and Service by which worker Pods reach it (env POD_NAMESPACE)")
+	fs.StringSliceVar(&f.watch, "watch-namespaces", nil, "serve the TorrentDownloads of these namespaces alone; default: those of all")
 	fs.Float64Var(&f.writeQPS, "status-write-qps", controllers.DefaultStatusWriteQPS, "status writes a second, for all downloads at once")
 	fs.DurationVar(&f.progressInterval, "progress-min-interval", controllers.DefaultProgressMinInterval, "least time between two status writes of one download that only report progress")
 	fs.IntVar(&f.concurrent, "max-concurrent-reconciles", controllers.DefaultMaxConcurrentReconciles, "how many downloads are worked on at once")
@@ -183,13 +187,25 @@ func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
 		// The downloads end before, and the process does right after.
 		LeaderElectionReleaseOnCancel: true,
 		// Volumes and nodes are read seldom: watching all of a cluster's is not worth it.
-		Cache:  cache.Options{ByObject: podexec.CacheOptions()},
+		Cache:  cache.Options{ByObject: podexec.CacheOptions(), DefaultNamespaces: watched(f.watch)},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.PersistentVolume{}, &corev1.Node{}}}},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return mgr, errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+// watched is what the cache holds: these namespaces, or all if there are none.
+func watched(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	of := map[string]cache.Config{}
+	for _, ns := range namespaces {
+		of[ns] = cache.Config{}
+	}
+	return of
 }
 
 // check refuses settings of the controller that make no sense.
@@ -203,6 +219,11 @@ func (f managerFlags) check() error {
 		return fmt.Errorf("--progress-min-interval: %v is not a time above 0, such as 10s", f.progressInterval)
 	case f.concurrent < 1:
 		return fmt.Errorf("--max-concurrent-reconciles: %d is not a number above 0", f.concurrent)
+	}
+	for _, ns := range f.watch { // An empty one would be all of them.
+		if why := validation.IsDNS1123Label(ns); why != nil {
+			return fmt.Errorf("--watch-namespaces: %q is not the name of a namespace: %s", ns, strings.Join(why, "; "))
+		}
 	}
 	return nil
 }

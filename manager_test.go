@@ -21,7 +21,7 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "here")
 	t.Setenv("POD_NAME", "me")
 	for _, flag := range []string{
-		"--executor=both", "--namespace=", "--worker-defaults=/nonexistent", "--worker-defaults=manager_test.go",
+		"--executor=both", "--namespace=", "--watch-namespaces=here,", "--watch-namespaces=No Namespace", "--worker-defaults=/nonexistent", "--worker-defaults=manager_test.go",
 		"--report-endpoint=here", "--worker-peer-port=80", "--worker-peer-port=65536",
 		"--status-write-qps=0", "--status-write-qps=-1", "--status-write-qps=NaN",
 		"--progress-min-interval=0s", "--progress-min-interval=-5s",
