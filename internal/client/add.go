@@ -68,7 +68,7 @@ func (a *Addition) Objects() (td *v1alpha1.TorrentDownload, holder client.Object
 		name = a.Name
 	}
 	td = &v1alpha1.TorrentDownload{
-		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TorrentDownload"},
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: name},
 		Spec: v1alpha1.TorrentDownloadSpec{
 			Source: source, Volume: v1alpha1.Volume{ClaimName: a.Claim, Path: a.Path},
@@ -194,7 +194,7 @@ func (c *Client) Add(ctx context.Context, a *Addition) (*v1alpha1.TorrentDownloa
 	}
 	before := holder.DeepCopyObject().(client.Object)
 	holder.SetOwnerReferences([]metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "TorrentDownload", Name: td.Name, UID: td.UID,
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: td.Name, UID: td.UID,
 	}})
 	if err := c.Patch(context.WithoutCancel(ctx), holder, client.MergeFrom(before)); err != nil {
 		return td, fmt.Errorf("the download was added, but %s, which holds its .torrent file, will not be removed with it: %w", holder.GetName(), Explain(err))

@@ -37,9 +37,7 @@ func newScheme() *runtime.Scheme {
 // ask the API server for a list of all it has.
 func kinds() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{"TorrentDownload"} {
-		m.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
-	}
+	m.Add(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind), meta.RESTScopeNamespace)
 	for _, kind := range []string{"ConfigMap", "Secret", "Pod", "PersistentVolumeClaim"} {
 		m.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}

@@ -27,7 +27,7 @@ type Event struct {
 // mostly for an hour, the latest last.
 func (c *Client) Events(ctx context.Context, td *v1alpha1.TorrentDownload) ([]Event, error) {
 	var list eventsv1.EventList
-	selector := fields.Set{"regarding.kind": "TorrentDownload", "regarding.name": td.Name, "regarding.uid": string(td.UID)}
+	selector := fields.Set{"regarding.kind": v1alpha1.Kind, "regarding.name": td.Name, "regarding.uid": string(td.UID)}
 	if err := c.List(ctx, &list, client.InNamespace(td.Namespace), client.MatchingFieldsSelector{Selector: selector.AsSelector()}, client.Limit(maxEvents)); err != nil {
 		return nil, Explain(err)
 	}

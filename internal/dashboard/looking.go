@@ -229,7 +229,7 @@ func newLook(td *v1alpha1.TorrentDownload, d *download.Detail, why string, event
 func asYAML(td *v1alpha1.TorrentDownload) string {
 	td = td.DeepCopy()
 	td.ManagedFields = nil
-	td.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TorrentDownload"))
+	td.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
 	b, err := yaml.Marshal(td)
 	if err != nil {
 		return err.Error()

@@ -102,7 +102,7 @@ func printList(out io.Writer, printer func() (printers.ResourcePrinter, error), 
 	}
 	all := &metav1.List{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}}
 	for i := range list.Items {
-		list.Items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TorrentDownload"))
+		list.Items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
 		all.Items = append(all.Items, runtime.RawExtension{Object: &list.Items[i]})
 	}
 	return to.PrintObj(all, out)
