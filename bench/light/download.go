@@ -1,6 +1,7 @@
 package light
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
@@ -96,7 +97,9 @@ func (d *download) session(s *socket, fast bool) error {
 			}
 		}
 	}
-	return d.wrong
+	// A connection that ends before its last byte was read is torn down under
+	// the one who sends it.
+	return cmp.Or(d.wrong, d.in.drain())
 }
 
 // forget makes everything missing that was asked for.

@@ -65,6 +65,19 @@ func (in *inbox) next() (wire.Message, bool, error) {
 	}
 }
 
+// drain waits for the rest of the block of the piece message that came last,
+// and passes it over.
+func (in *inbox) drain() error {
+	for in.skip > len(in.arrived) {
+		in.skip -= len(in.arrived)
+		in.arrived = nil
+		if err := in.fill(0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // block fills b with the block of the piece message that came last.
 func (in *inbox) block(b []byte) error {
 	n := copy(b, in.arrived)
