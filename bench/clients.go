@@ -16,11 +16,11 @@ type command struct {
 func (command) Name() string    { return ours }
 func (command) Version() string { return "this tree" }
 func (c command) Settings() string {
-	return strings.Join(append([]string{"the shipped defaults"}, c.more...), " ")
+	return strings.Join(append([]string{"the shipped defaults, without DHT"}, c.more...), " ")
 }
 
 func (c command) Leech(j rig.Job) (rig.Command, error) {
-	args := []string{c.program, "download", j.Torrent.File, "--output", j.Dir, "--port", strconv.Itoa(j.Port)}
+	args := []string{c.program, "download", j.Torrent.File, "--output", j.Dir, "--port", strconv.Itoa(j.Port), "--dht=false"}
 	return rig.Command{
 		Args:     append(args, c.more...),
 		Verified: says("Finishing", "Complete"),
