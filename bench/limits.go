@@ -176,7 +176,7 @@ func addTorrent(e *engine.Engine, name, dir string, limits download.Limits) (*en
 
 func awaitVerified(ctx context.Context, t *engine.Torrent) error {
 	for {
-		if p := t.Progress(); p.BytesVerified == p.BytesTotal {
+		if p := t.Progress(); p.BytesTotal > 0 && p.BytesVerified == p.BytesTotal {
 			return nil
 		}
 		select {
