@@ -51,6 +51,9 @@ const (
 	// loadEnv is a command that makes an image, in the archive that is its last
 	// argument, known to that cluster.
 	loadEnv = "E2E_LOAD"
+	// fromEnv is a commit, such as a release: its operator and its manifests are
+	// what is upgraded. Without it they are those of this source.
+	fromEnv = "E2E_FROM"
 )
 
 // What all tests share.
@@ -134,7 +137,7 @@ func prepare(ctx context.Context, dir string) error {
 		return err
 	}
 	overlay = dir
-	return install(ctx)
+	return install(ctx, "../..", operatorImage)
 }
 
 // writeImages writes the archives of the images that Pods run.
@@ -189,10 +192,10 @@ func load(ctx context.Context, archives []string) error {
 	return nil
 }
 
-// install installs all of config/default, with the image under test, and
-// returns when it works.
-func install(ctx context.Context) error {
-	repository, err := filepath.Abs("../..")
+// install installs all of config/default of a source, with an image, and returns
+// when it works.
+func install(ctx context.Context, source, image string) error {
+	repository, err := filepath.Abs(source)
 	if err != nil {
 		return err
 	}
@@ -200,7 +203,7 @@ func install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, tag, _ := strings.Cut(operatorImage, ":")
+	name, tag, _ := strings.Cut(image, ":")
 	content := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [%q]

@@ -162,7 +162,7 @@ func (c *Cluster) stopAll() {
 }
 
 // Load makes an image, in an archive, known to all nodes that run, and to the
-// others when they start.
+// others when they start, so the archive has to stay.
 func (c *Cluster) Load(ctx context.Context, archive string) error {
 	c.images = append(c.images, archive)
 	for _, n := range c.Nodes {
