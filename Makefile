@@ -56,8 +56,9 @@ process: ## Hold a real process of the command to its bounds of memory, with gig
 	$(GO) test -tags slow -count 1 -timeout 20m ./test/process/...
 
 .PHONY: e2e
+e2e: export HELM := $(HELM)
 e2e: export E2E_FROM := $(FROM)
-e2e: ## Test the operator in Pods on a cluster with nodes (root, Linux), or on that of KUBECONFIG=FILE.
+e2e: $(HELM) ## Test the operator in Pods on a cluster with nodes (root, Linux), or on that of KUBECONFIG=FILE.
 ifeq ($(origin KUBECONFIG),command line)
 	E2E_KUBECONFIG=$(abspath $(KUBECONFIG)) E2E_LOAD="$(LOAD)" $(GO) test -tags e2e -count 1 -timeout 40m -parallel 8 -v ./test/pods
 else
