@@ -25,3 +25,18 @@ func LocalVolume(name, node, folder string, size resource.Quantity) *corev1.Pers
 		},
 	}
 }
+
+// SharedVolume is a PersistentVolume in a folder of this machine that many Pods
+// may use at once, on every node, as a network volume may be. Its owner and
+// rights are never changed. It is for the caller to create.
+func SharedVolume(name, folder string, size resource.Quantity) *corev1.PersistentVolume {
+	return &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: size},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			PersistentVolumeSource:        corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: folder}},
+		},
+	}
+}
