@@ -57,7 +57,7 @@ func (b *bench) limited(ctx context.Context, flags []string, sends bool) (result
 		}
 		torrents = append(torrents, t)
 	}
-	job, clean, err := b.job(nil, len(torrents))
+	job, clean, err := b.job(ctx, nil, len(torrents))
 	if err != nil {
 		return result{}, err
 	}

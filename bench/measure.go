@@ -15,6 +15,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/bench/link"
 	"github.com/torrent-operator/torrent-operator/bench/rig"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 const (
@@ -197,11 +198,11 @@ func (b *bench) prepare(ctx context.Context, payload rig.Payload, peers int) (jo
 	if err := warm(t.Dir); err != nil {
 		return job, nil, err
 	}
-	return b.job(t, peers)
+	return b.job(ctx, t, peers)
 }
 
 // job prepares fresh folders and a free port.
-func (b *bench) job(t *rig.Torrent, peers int) (job rig.Job, clean func(), err error) {
+func (b *bench) job(ctx context.Context, t *rig.Torrent, peers int) (job rig.Job, clean func(), err error) {
 	dir, err := os.MkdirTemp(b.work, "turn-")
 	if err != nil {
 		return job, nil, err
@@ -214,7 +215,7 @@ func (b *bench) job(t *rig.Torrent, peers int) (job rig.Job, clean func(), err e
 			return job, nil, err
 		}
 	}
-	if job.Port, err = freePort(); err != nil {
+	if job.Port, err = freeport.Find(ctx); err != nil {
 		clean()
 		return job, nil, err
 	}
@@ -240,16 +241,6 @@ func empty(dir string) error {
 }
 
 func address(j rig.Job) string { return net.JoinHostPort(j.Host, strconv.Itoa(j.Port)) }
-
-// freePort returns a port that nobody listens on now.
-func freePort() (int, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
 
 // earliest waits for the lines "first <unix nanoseconds>" and returns the
 // first of these times.

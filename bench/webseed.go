@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/torrent-operator/torrent-operator/bench/rig"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // webSeed is the case of a torrent that comes from a web server alone.
@@ -59,7 +60,7 @@ func (b *bench) fromWeb(ctx context.Context, client func(url string) rig.Client)
 	}
 	defer clean()
 	t := job.Torrent
-	port, err := freePort()
+	port, err := freeport.Find(ctx)
 	if err != nil {
 		return result{}, err
 	}

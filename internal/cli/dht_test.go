@@ -10,6 +10,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 func TestTheDHTIsOnUnlessItIsSaidOtherwise(t *testing.T) {
@@ -36,10 +37,7 @@ func TestALinkWithoutATrackerIsFoundInTheDHT(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	d := newDataset(t, 200_000)
-	port, err := strconv.Atoi(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := freeport.For(t)
 	e, err := engine.New(engine.Config{PortFirst: port, PortLast: port, DHT: &engine.DHT{}})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +51,7 @@ func TestALinkWithoutATrackerIsFoundInTheDHT(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := t.TempDir()
-	run(t, "download", d.meta.Magnet().String(), "-o", out, "--port", freePort(t), "--dht", "--dht-bootstrap", "127.0.0.1:"+strconv.Itoa(port)).expectSuccess(t)
+	run(t, "download", d.meta.Magnet().String(), "-o", out, "--port", strconv.Itoa(freeport.For(t)), "--dht", "--dht-bootstrap", "127.0.0.1:"+strconv.Itoa(port)).expectSuccess(t)
 	d.expectIn(t, out)
 	if _, err := os.Stat(filepath.Join(cache, "torrent-operator", "dht")); err != nil {
 		t.Errorf("nothing was kept of the network: %v", err)

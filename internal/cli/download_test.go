@@ -20,18 +20,8 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
-
-// freePort returns a TCP port on which nobody listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
 
 // dataset is a folder, its .torrent file, and what is in it.
 type dataset struct {
@@ -74,10 +64,7 @@ func (d dataset) expectIn(t *testing.T, folder string) {
 // serve seeds the dataset from its own folder and returns the seeder's address.
 func (d dataset) serve(t *testing.T) string {
 	t.Helper()
-	port, err := strconv.Atoi(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := freeport.For(t)
 	e, err := engine.New(engine.Config{PortFirst: port, PortLast: port})
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +113,7 @@ func follow(t *testing.T, see func(line string) bool, args ...string) (code int,
 
 func TestDownloadFromAPeerIntoAFolder(t *testing.T) {
 	d, out := newDataset(t, 1_000_000), t.TempDir()
-	r := run(t, "download", d.file, "-o", out, "--peer", d.serve(t), "--port", freePort(t))
+	r := run(t, "download", d.file, "-o", out, "--peer", d.serve(t), "--port", strconv.Itoa(freeport.For(t)))
 	r.expectSuccess(t)
 	d.expectIn(t, out)
 	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
@@ -134,8 +121,8 @@ func TestDownloadFromAPeerIntoAFolder(t *testing.T) {
 		t.Errorf("the last line is %q", last)
 	}
 	// What is there is found again, without any peer.
-	run(t, "download", d.file, "-o", out, "--port", freePort(t)).expectSuccess(t)
-	run(t, "download", d.file, "-o", out, "--port", freePort(t), "--verify").expectSuccess(t)
+	run(t, "download", d.file, "-o", out, "--port", strconv.Itoa(freeport.For(t))).expectSuccess(t)
+	run(t, "download", d.file, "-o", out, "--port", strconv.Itoa(freeport.For(t)), "--verify").expectSuccess(t)
 }
 
 func TestDownloadByATrackerWithJSON(t *testing.T) {
@@ -153,7 +140,7 @@ func downloadByTracker(t *testing.T, announce string) {
 		t.Fatal(err)
 	}
 	d.serve(t)
-	r := runWith(t.Context(), t, torrent, "download", "-", "-o", out, "--port", freePort(t), "--json")
+	r := runWith(t.Context(), t, torrent, "download", "-", "-o", out, "--port", strconv.Itoa(freeport.For(t)), "--json")
 	r.expectSuccess(t)
 	d.expectIn(t, out)
 	var last jsonProgress
@@ -184,7 +171,7 @@ func TestASecondStartGoesOnWhereTheFirstWasStopped(t *testing.T) {
 		}
 		stopped = p.BytesVerified
 		return p.BytesTotal == 0 || p.BytesVerified < p.BytesTotal/4 // It is 0 until the files are chosen.
-	}, "download", d.file, "-o", out, "--peer", peer, "--port", freePort(t), "--json", "--limit-down", "500KiB")
+	}, "download", d.file, "-o", out, "--peer", peer, "--port", strconv.Itoa(freeport.For(t)), "--json", "--limit-down", "500KiB")
 	if code != int(exitStopped) || !strings.Contains(stderr, "the same command goes on from there") {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
@@ -194,7 +181,7 @@ func TestASecondStartGoesOnWhereTheFirstWasStopped(t *testing.T) {
 			t.Error(err)
 		}
 		return true
-	}, "download", d.file, "-o", out, "--peer", peer, "--port", freePort(t), "--json")
+	}, "download", d.file, "-o", out, "--peer", peer, "--port", strconv.Itoa(freeport.For(t)), "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
@@ -207,7 +194,7 @@ func TestASecondStartGoesOnWhereTheFirstWasStopped(t *testing.T) {
 func TestSeedGoesOnUntilItIsStopped(t *testing.T) {
 	d, out := newDataset(t, 200_000), t.TempDir()
 	code, stderr := follow(t, func(line string) bool { return !strings.HasPrefix(line, "Seeding") },
-		"download", d.file, "-o", out, "--peer", d.serve(t), "--port", freePort(t), "--seed")
+		"download", d.file, "-o", out, "--peer", d.serve(t), "--port", strconv.Itoa(freeport.For(t)), "--seed")
 	if code != 0 || stderr != "" {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
@@ -223,7 +210,7 @@ func TestDownloadOnTheWrongFilesAndFolders(t *testing.T) {
 	run(t, "download", d.file, "-o", missing).expectFailure(t, exitFiles, "can't use the folder "+missing)
 	run(t, "download", d.file, "-o", text).expectFailure(t, exitFiles, "can't use the folder "+text)
 	write(t, dir, "dataset/a.bin/in-the-way", []byte("x"))
-	r := run(t, "download", d.file, "-o", dir, "--port", freePort(t))
+	r := run(t, "download", d.file, "-o", dir, "--port", strconv.Itoa(freeport.For(t)))
 	if r.stdout = ""; r.code == 0 {
 		t.Fatal("a folder where a file should be was ignored")
 	}
@@ -245,7 +232,7 @@ func TestDownloadWithoutSpace(t *testing.T) {
 	d, out := newDataset(t, 3_000_000), smallVolume(t, 1<<20)
 	peer := d.serve(t)
 	for _, extra := range [][]string{nil, {"--preallocate"}} {
-		r := run(t, append([]string{"download", d.file, "-o", out, "--peer", peer, "--port", freePort(t)}, extra...)...)
+		r := run(t, append([]string{"download", d.file, "-o", out, "--peer", peer, "--port", strconv.Itoa(freeport.For(t))}, extra...)...)
 		r.stdout = ""
 		r.expectFailure(t, exitSpace, "space")
 	}
@@ -254,7 +241,7 @@ func TestDownloadWithoutSpace(t *testing.T) {
 func TestDownloadStopsQuicklyWithoutPeers(t *testing.T) {
 	d := newDataset(t, 100_000)
 	began := time.Now()
-	code, _ := follow(t, func(string) bool { return false }, "download", d.file, "-o", t.TempDir(), "--port", freePort(t))
+	code, _ := follow(t, func(string) bool { return false }, "download", d.file, "-o", t.TempDir(), "--port", strconv.Itoa(freeport.For(t)))
 	if code != int(exitStopped) {
 		t.Errorf("exit code %d", code)
 	}
@@ -280,7 +267,7 @@ func TestAWebSeedIsEnoughAndIsShown(t *testing.T) {
 			t.Errorf("a secret is told: %s", line)
 		}
 		return true
-	}, "download", d.file, "-o", out, "--web-seed", web.URL+"/?passkey=1", "--port", freePort(t), "--json", "--limit-down", "200KiB")
+	}, "download", d.file, "-o", out, "--web-seed", web.URL+"/?passkey=1", "--port", strconv.Itoa(freeport.For(t)), "--json", "--limit-down", "200KiB")
 	if code != 0 || !seen {
 		t.Fatalf("exit code %d, the web seed was shown: %v; %s", code, seen, stderr)
 	}
@@ -301,7 +288,7 @@ func TestHeadersAndCertificatesGoToTheTrackerThatTheyAreFor(t *testing.T) {
 	folder := t.TempDir()
 	write(t, folder, "headers", []byte("authorization:  Bearer s3cret \nX-Other: x\n"))
 	write(t, folder, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tracker.Certificate().Raw}))
-	runWith(ctx, t, nil, "download", d.file, "--output", d.folder, "--seed", "--port", freePort(t),
+	runWith(ctx, t, nil, "download", d.file, "--output", d.folder, "--seed", "--port", strconv.Itoa(freeport.For(t)),
 		"--headers", tracker.URL+"="+filepath.Join(folder, "headers"), "--ca-bundle", tracker.URL+"="+filepath.Join(folder, "ca.pem")).expectSuccess(t)
 	if got := <-told; got != "Bearer s3cret|x" {
 		t.Errorf("the tracker got %q", got)

@@ -2,19 +2,22 @@ package cli
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 func TestDownloadOfAMagnetLink(t *testing.T) {
 	d := newDataset(t, 300_000)
 	link := d.meta.Magnet().String() + "&x.pe=" + d.serve(t)
 	folder := t.TempDir()
-	r := run(t, "download", link, "-o", folder, "--port", freePort(t))
+	r := run(t, "download", link, "-o", folder, "--port", strconv.Itoa(freeport.For(t)))
 	r.expectSuccess(t)
 	d.expectIn(t, folder)
 	// What it is was kept: nobody has to be asked again.
-	r = run(t, "download", d.meta.Magnet().String(), "-o", folder, "--port", freePort(t), "--json")
+	r = run(t, "download", d.meta.Magnet().String(), "-o", folder, "--port", strconv.Itoa(freeport.For(t)), "--json")
 	r.expectSuccess(t)
 	d.expectIn(t, folder)
 }

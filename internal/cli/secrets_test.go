@@ -22,6 +22,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/terminal"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 const secret = "s3cr3tPasskey"
@@ -44,7 +45,7 @@ func secretURLs(t *testing.T) (trackers, seeds []string, failing [2]string) {
 		}
 	}))
 	t.Cleanup(s.Close)
-	gone := "127.0.0.1:" + freePort(t)
+	gone := "127.0.0.1:" + strconv.Itoa(freeport.For(t))
 	return []string{
 			s.URL + "/works/" + secret, s.URL + "/refuses?passkey=" + secret, s.URL + "/moves/" + secret, s.URL + "/missing/" + secret,
 			strings.Replace(s.URL, "http://", "http://me:"+secret+"@", 1) + "/refuses", "http://" + gone + "/" + secret, "udp://" + gone + "/" + secret,
@@ -78,7 +79,7 @@ func TestDownloadTellsProgramsNoPasskeys(t *testing.T) {
 			tried[tracker.URL] = tried[tracker.URL] || tracker.LastError != ""
 		}
 		return !tried[failing[0]] || !tried[failing[1]]
-	}, append([]string{"download", "-o", t.TempDir(), "--port", freePort(t), "--json", d.file}, flags...)...)
+	}, append([]string{"download", "-o", t.TempDir(), "--port", strconv.Itoa(freeport.For(t)), "--json", d.file}, flags...)...)
 	if strings.Contains(stderr, secret) {
 		t.Error(stderr)
 	}
@@ -106,10 +107,7 @@ func TestDownloadTellsPeopleNoPasskeys(t *testing.T) {
 		"trackers": {trackers: trackers[1:]}, "web seeds": {seeds: seeds}, "both": {trackers, seeds},
 	} {
 		t.Run(name, func(t *testing.T) {
-			port, err := strconv.Atoi(freePort(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			port := freeport.For(t)
 			e, err := engine.New(engine.Config{PortFirst: port, PortLast: port})
 			if err != nil {
 				t.Fatal(err)

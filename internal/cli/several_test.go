@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/terminal"
 	"github.com/torrent-operator/torrent-operator/internal/termui"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // renamed is a dataset under another name, so that two fit into one folder.
@@ -35,7 +37,7 @@ func renamed(t *testing.T, name string, size int) dataset {
 
 func TestSeveralTorrentsAreDownloadedAtOnce(t *testing.T) {
 	a, b, out := renamed(t, "a", 300_000), renamed(t, "b", 700_000), t.TempDir()
-	args := []string{"download", a.file, b.file, "-o", out, "--peer", a.serve(t), "--peer", b.serve(t), "--port", freePort(t)}
+	args := []string{"download", a.file, b.file, "-o", out, "--peer", a.serve(t), "--peer", b.serve(t), "--port", strconv.Itoa(freeport.For(t))}
 	r := run(t, args...)
 	r.expectSuccess(t)
 	a.expectIn(t, out)
@@ -65,7 +67,7 @@ func TestSeveralTorrentsAreDownloadedAtOnce(t *testing.T) {
 func TestOneOfSeveralThatFailsSaysSo(t *testing.T) {
 	a, b, out := renamed(t, "a", 300_000), renamed(t, "b", 700_000), t.TempDir()
 	write(t, out, "b/in-the-way", []byte("x"))
-	r := run(t, "download", a.file, b.file, "-o", out, "--peer", a.serve(t), "--port", freePort(t))
+	r := run(t, "download", a.file, b.file, "-o", out, "--peer", a.serve(t), "--port", strconv.Itoa(freeport.For(t)))
 	a.expectIn(t, out)
 	r.stdout = ""
 	r.expectFailure(t, exitFiles, "1 of 2 downloads failed: b: ")

@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/test/cluster"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // operator is one process of the manager command.
@@ -125,12 +126,7 @@ func awaitOf(t *testing.T, what string, ok func() bool) {
 // freeAddress returns a loopback address on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return "127.0.0.1:" + strconv.Itoa(freeport.For(t))
 }
 
 // launch runs a command of the command line until the end of the test, and

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // client is a BitTorrent program in both of its roles.
@@ -86,7 +87,7 @@ func libtorrentWith(options ...string) client {
 
 // startLibtorrent starts a peer that wants the files of an option, or all.
 func startLibtorrent(t *testing.T, role, torrent, dir string, options ...string) *process {
-	argv := []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freePort(t))}
+	argv := []string{python, libtorrent, role, torrent, dir, strconv.Itoa(freeport.For(t))}
 	return start(t, "libtorrent", program(append(argv, options...)...))
 }
 
@@ -110,9 +111,9 @@ func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 		"aria2c", "--no-conf=true", "--interface=127.0.0.1", "--disable-ipv6=true",
 		"--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
 		// It asks UDP trackers only if it has a DHT too, in which it is alone.
-		"--enable-dht=true", "--dht-listen-port=" + strconv.Itoa(freePort(t)), "--dht-file-path=" + filepath.Join(t.TempDir(), "dht"),
+		"--enable-dht=true", "--dht-listen-port=" + strconv.Itoa(freeport.For(t)), "--dht-file-path=" + filepath.Join(t.TempDir(), "dht"),
 		"--file-allocation=none", "--console-log-level=notice", "--summary-interval=5", "--show-console-readout=false",
-		"--listen-port=" + strconv.Itoa(freePort(t)), "--dir=" + dir,
+		"--listen-port=" + strconv.Itoa(freeport.For(t)), "--dir=" + dir,
 	}
 	return start(t, "aria2", program(append(append(argv, more...), torrent)...))
 }
@@ -141,9 +142,9 @@ func transmissionWith(encryption string) client {
 // what is in dir already. It wants these files, told by numbers with commas
 // between them, or all.
 func startTransmission(ctx context.Context, t *testing.T, torrent, dir, encryption string, files ...string) transfer {
-	rpc, config := freePort(t), t.TempDir()
+	rpc, config := freeport.For(t), t.TempDir()
 	settings, err := json.Marshal(map[string]any{
-		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freePort(t),
+		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freeport.For(t),
 		"rpc-bind-address": "127.0.0.1", "rpc-port": rpc, "rpc-authentication-required": false,
 		"dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
 		"port-forwarding-enabled": false, "ratio-limit-enabled": false,

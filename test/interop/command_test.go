@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // asCommand is set in the environment of each torrent-operator that is started
@@ -28,7 +29,7 @@ func ours(t *testing.T, name string, args ...string) *process {
 // startDownload starts torrent-operator's download of a torrent into dir.
 func startDownload(t *testing.T, name, torrent, dir string, more ...string) *process {
 	t.Helper()
-	args := []string{"download", torrent, "--output", dir, "--port", strconv.Itoa(freePort(t)), "--json", "--dht=false"}
+	args := []string{"download", torrent, "--output", dir, "--port", strconv.Itoa(freeport.For(t)), "--json", "--dht=false"}
 	return ours(t, name, append(args, more...)...)
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // bittorrentDHT is a library of nodes of the DHT, and knows nothing else of
@@ -121,7 +122,7 @@ func TestTheDHTInBothDirections(t *testing.T) {
 	t.Run("what bittorrent-dht announces, we find", func(t *testing.T) {
 		t.Parallel()
 		record(t, feature, bittorrentDHT, torrentOperator.name)
-		l, way, port := newLonely(t), freePort(t), freePort(t)
+		l, way, port := newLonely(t), freeport.For(t), freeport.For(t)
 		startNode(t, "node", strconv.Itoa(way))
 		l.seed(t, port, 0)
 		awaitLine(t, startNode(t, "announce", address(way), torrentHash(t, l.torrent).String(), strconv.Itoa(port)), "announced")
@@ -130,7 +131,7 @@ func TestTheDHTInBothDirections(t *testing.T) {
 	t.Run("what we announce, bittorrent-dht finds", func(t *testing.T) {
 		t.Parallel()
 		record(t, feature, torrentOperator.name, bittorrentDHT)
-		l, way, port := newLonely(t), freePort(t), freePort(t)
+		l, way, port := newLonely(t), freeport.For(t), freeport.For(t)
 		startNode(t, "node", strconv.Itoa(way))
 		seed := l.seed(t, port, way)
 		awaitLine(t, startNode(t, "lookup", address(way), torrentHash(t, l.torrent).String()), "peer "+address(port), seed)
@@ -138,8 +139,8 @@ func TestTheDHTInBothDirections(t *testing.T) {
 	t.Run("what bittorrent-dht announces to us, it finds with us", func(t *testing.T) {
 		t.Parallel()
 		record(t, feature, torrentOperator.name, bittorrentDHT)
-		l, port := newLonely(t), freePort(t)
-		way := l.seed(t, port, freePort(t)) // Nobody is there, so it is the first.
+		l, port := newLonely(t), freeport.For(t)
+		way := l.seed(t, port, freeport.For(t)) // Nobody is there, so it is the first.
 		const hash = "0123456789abcdef0123456789abcdef01234567"
 		awaitLine(t, startNode(t, "announce", address(port), hash, "7777"), "announced", way)
 		awaitLine(t, startNode(t, "lookup", address(port), hash), "peer 127.0.0.1:7777", way)
@@ -147,7 +148,7 @@ func TestTheDHTInBothDirections(t *testing.T) {
 	t.Run("from libtorrent to us", func(t *testing.T) {
 		t.Parallel()
 		record(t, feature, libtorrentClient.name, torrentOperator.name)
-		l, way := newLonely(t), freePort(t)
+		l, way := newLonely(t), freeport.For(t)
 		startNode(t, "node", strconv.Itoa(way))
 		startLibtorrent(t, "seed", l.torrent, l.from, "dht="+address(way))
 		l.leech(t, way)
@@ -155,9 +156,9 @@ func TestTheDHTInBothDirections(t *testing.T) {
 	t.Run("from us to libtorrent", func(t *testing.T) {
 		t.Parallel()
 		record(t, feature, torrentOperator.name, libtorrentClient.name)
-		l, way, to := newLonely(t), freePort(t), t.TempDir()
+		l, way, to := newLonely(t), freeport.For(t), t.TempDir()
 		startNode(t, "node", strconv.Itoa(way))
-		l.seed(t, freePort(t), way)
+		l.seed(t, freeport.For(t), way)
 		l.arrives(t, untilExit(startLibtorrent(t, "leech", l.link, to, "dht="+address(way))), to)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // command runs torrent-operator: what "make interop" has built.
@@ -129,7 +131,7 @@ func meet(
 func publish(t *testing.T, s sample, dir string) (torrent string, tracker *watched) {
 	t.Helper()
 	s.content.write(t, dir)
-	port := freePort(t)
+	port := freeport.For(t)
 	torrent = filepath.Join(t.TempDir(), "sample.torrent")
 	s.maker.make(t, torrent, filepath.Join(dir, s.content.name), s.pieceLength, announceURL(port))
 	return torrent, startOpenTracker(t, port, torrentHash(t, torrent))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // gossip is a client that exchanges peers (BEP 11).
@@ -51,7 +53,7 @@ func TestPeerExchangeInBothDirections(t *testing.T) {
 				t.Parallel()
 				record(t, feature, other.name, torrentOperator.name)
 				w := newQuietSwarm(t)
-				middle := freePort(t)
+				middle := freeport.For(t)
 				hub := other.start(t, w.torrent, t.TempDir(), middle)
 				seed, port := w.seed(t, "--peer", address(middle))
 				leech := startDownload(t, "leecher", w.torrent, t.TempDir(), "--peer", address(middle))
@@ -65,7 +67,7 @@ func TestPeerExchangeInBothDirections(t *testing.T) {
 			record(t, feature, torrentOperator.name, other.name)
 			w := newQuietSwarm(t)
 			seed, port := w.seed(t)
-			last := freePort(t)
+			last := freeport.For(t)
 			leech := other.start(t, w.torrent, t.TempDir(), last)
 			hub := startDownload(t, "the one in the middle", w.torrent, t.TempDir(), "--peer", address(port), "--peer", address(last))
 			w.await(t, seed, fmt.Sprintf("%s to call the seed", other.name), func(c connection) bool {
@@ -88,14 +90,14 @@ func newQuietSwarm(t *testing.T) *quietSwarm {
 	w := &quietSwarm{ctx, filepath.Join(t.TempDir(), "quiet.torrent"), t.TempDir()}
 	c := content{"quiet.bin", map[string]int{"": 32 << 20}}
 	c.write(t, w.from)
-	createTorrent(t, w.torrent, filepath.Join(w.from, c.name), 256<<10, announceURL(freePort(t)))
+	createTorrent(t, w.torrent, filepath.Join(w.from, c.name), 256<<10, announceURL(freeport.For(t)))
 	return w
 }
 
 // seed starts a slow seed and returns it with the port on which it listens.
 func (w *quietSwarm) seed(t *testing.T, more ...string) (*process, int) {
 	t.Helper()
-	port := freePort(t)
+	port := freeport.For(t)
 	args := append([]string{"--seed", "--no-pex", "--limit-up", "100KiB", "--port", strconv.Itoa(port)}, more...)
 	return startDownload(t, "seed", w.torrent, w.from, args...), port
 }

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -134,45 +132,4 @@ func await(ctx context.Context, what string, ok func() (bool, error), needed ...
 		case <-ticker.C:
 		}
 	}
-}
-
-// ports hands out port numbers from below the range from which the kernel
-// takes those of outgoing connections, so nothing else comes by one by chance.
-var ports = struct {
-	sync.Mutex
-	next int
-}{next: 12000 + os.Getpid()%1500*10}
-
-// freePort returns a port that is free for TCP and UDP on all addresses and
-// was not returned before.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	for range 5000 {
-		if ports.next++; ports.next > 32000 {
-			ports.next = 12000
-		}
-		if isFree(t.Context(), ports.next) {
-			return ports.next
-		}
-	}
-	t.Fatal("no port is free between 12000 and 32000")
-	return 0
-}
-
-func isFree(ctx context.Context, port int) bool {
-	var config net.ListenConfig
-	addr := fmt.Sprintf(":%d", port)
-	l, err := config.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	defer l.Close()
-	u, err := config.ListenPacket(ctx, "udp", addr)
-	if err != nil {
-		return false
-	}
-	u.Close()
-	return true
 }

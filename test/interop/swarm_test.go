@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // The pieces of a torrent have to go around: what each leecher gets from
@@ -65,7 +66,7 @@ func TestSwarmOfOneSeedAndEightLeechersSpreadsTheLoad(t *testing.T) {
 // announce URLs.
 func startTracker(ctx context.Context, t *testing.T) (tracker *process, overHTTP, overUDP string) {
 	t.Helper()
-	tracker = ours(t, "tracker", "tracker", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+	tracker = ours(t, "tracker", "tracker", "--listen", fmt.Sprintf("127.0.0.1:%d", freeport.For(t)))
 	if err := await(ctx, "the tracker to listen", func() (bool, error) {
 		urls := strings.Fields(string(tracker.tail(1000)))
 		if len(urls) != 2 || !strings.HasSuffix(urls[1], "/announce") {

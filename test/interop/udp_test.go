@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // tracked is what is exchanged to try a tracker.
@@ -18,7 +20,7 @@ var tracked = sample{"tracked", content{"tracked.img", map[string]int{"": 3<<20 
 func TestUDPTrackerOfAnother(t *testing.T) {
 	needClients(t)
 	record(t, "UDP tracker", "opentracker", torrentOperator.name)
-	from, port := t.TempDir(), freePort(t)
+	from, port := t.TempDir(), freeport.For(t)
 	torrent := announcedAt(t, from, fmt.Sprintf("udp://127.0.0.1:%d/announce", port))
 	exchangeBy(t, tracked, torrentOperator, torrentOperator, from, torrent, torrent, startOpenTracker(t, port, torrentHash(t, torrent)))
 }

@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // webServers are programs that serve a folder over HTTP, and how each does.
@@ -44,7 +46,7 @@ func TestATorrentComesFromAWebServerAlone(t *testing.T) {
 				from, to := t.TempDir(), t.TempDir()
 				s.content.write(t, from)
 				torrent := filepath.Join(t.TempDir(), "sample.torrent")
-				s.maker.make(t, torrent, filepath.Join(from, s.content.name), s.pieceLength, announceURL(freePort(t)))
+				s.maker.make(t, torrent, filepath.Join(from, s.content.name), s.pieceLength, announceURL(freeport.For(t)))
 				down := untilExit(startDownload(t, torrentOperator.name, torrent, to, "--web-seed", w.serve(ctx, t, from)+"/"))
 				if err := down.complete(ctx); err != nil {
 					t.Fatal(err)
@@ -63,7 +65,7 @@ func TestAWebSeedOverTLSWithAnOwnCA(t *testing.T) {
 	s, from, to, keys := samples[1], t.TempDir(), t.TempDir(), t.TempDir()
 	s.content.write(t, from)
 	torrent := filepath.Join(keys, "sample.torrent")
-	s.maker.make(t, torrent, filepath.Join(from, s.content.name), s.pieceLength, announceURL(freePort(t)))
+	s.maker.make(t, torrent, filepath.Join(from, s.content.name), s.pieceLength, announceURL(freeport.For(t)))
 	certificate, key := filepath.Join(keys, "certificate.pem"), filepath.Join(keys, "key.pem")
 	writeCertificate(t, certificate, key)
 	url := startNginx(ctx, t, from, certificate, key)
@@ -100,7 +102,7 @@ func TestOthersUseTheWebSeedsOfOurTorrents(t *testing.T) {
 // startNginx serves dir, over TLS if it is given a certificate.
 func startNginx(ctx context.Context, t *testing.T, dir, certificate, key string) (url string) {
 	t.Helper()
-	port, home := freePort(t), t.TempDir()
+	port, home := freeport.For(t), t.TempDir()
 	listen, url := fmt.Sprintf("listen 127.0.0.1:%d;", port), fmt.Sprintf("http://127.0.0.1:%d", port)
 	if certificate != "" {
 		listen = fmt.Sprintf("listen 127.0.0.1:%d ssl; ssl_certificate %s; ssl_certificate_key %s;", port, certificate, key)
@@ -129,7 +131,7 @@ func startNginx(ctx context.Context, t *testing.T, dir, certificate, key string)
 // knows no ranges.
 func startPythonServer(ctx context.Context, t *testing.T, dir string) (url string) {
 	t.Helper()
-	port := freePort(t)
+	port := freeport.For(t)
 	p := start(t, "Python's http.server", program(python, "-m", "http.server", "--bind", "127.0.0.1", "--directory", dir, strconv.Itoa(port)))
 	awaitPort(ctx, t, p, port)
 	return fmt.Sprintf("http://127.0.0.1:%d", port)

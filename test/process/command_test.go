@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -201,27 +198,4 @@ func (r *run) stderr() string {
 		return err.Error()
 	}
 	return string(b)
-}
-
-// nextPort is where the search for a free port begins: below those that the
-// kernel takes for outgoing connections, so that none of them comes in between.
-var nextPort atomic.Int32
-
-func init() { nextPort.Store(int32(10000 + os.Getpid()%200*10)) }
-
-// freePort returns a TCP port on which nobody listens, and never the same
-// again.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 2000 {
-		port := strconv.Itoa(int(nextPort.Add(1)))
-		l, err := net.Listen("tcp", ":"+port)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
 }

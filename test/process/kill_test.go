@@ -13,6 +13,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/bitfield"
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 const (
@@ -63,7 +64,7 @@ func (o *ordeal) begin(t *testing.T, more ...string) *run {
 	t.Helper()
 	o.life++
 	o.ledger.begin(o.life)
-	args := []string{"download", o.file, "--output", o.dir, "--port", freePort(t), "--json"}
+	args := []string{"download", o.file, "--output", o.dir, "--port", strconv.Itoa(freeport.For(t)), "--json"}
 	for _, p := range o.peers {
 		args = append(args, "--peer", p)
 	}

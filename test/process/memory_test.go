@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 const (
@@ -43,7 +44,7 @@ func TestMemoryOf100TorrentsAtOnce(t *testing.T) {
 // as they can, and looks at the memory meanwhile.
 func staysSmall(t *testing.T, torrents ...*torrent) {
 	dir := t.TempDir()
-	args := []string{"download", "--output", dir, "--port", freePort(t), "--json"}
+	args := []string{"download", "--output", dir, "--port", strconv.Itoa(freeport.For(t)), "--json"}
 	var ledgers []*ledger
 	for _, tor := range torrents {
 		l := newLedger(tor)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/certs"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/report"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // operator is the end of an operator that workers push to.
@@ -126,10 +126,7 @@ func newPost(t *testing.T, o *operator, tor *torrent, peers ...*peer) *post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := strconv.Atoi(freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := freeport.For(t)
 	p := &post{dir: t.TempDir(), data: t.TempDir(), order: report.Order{
 		ID: download.ID{Namespace: "ml", Name: tor.Name, UID: "uid"}, Task: report.Download, Revision: "1", Endpoint: o.endpoint,
 		Request: download.Request{Source: download.Source{Metainfo: file}, Inbound: download.Inbound{Port: port}},

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/bencode"
 	"github.com/torrent-operator/torrent-operator/test/cluster"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // write writes a file into a folder of the test's own and returns its path.
@@ -108,7 +110,7 @@ func TestFailuresTellAShellWhatIsWrong(t *testing.T) {
 		{"download a folder", 4, dir, []string{"download", dir}},
 		{"download into a missing folder", 4, missing, []string{"download", tor.file, "-o", missing}},
 		{"download into a file", 4, text, []string{"download", tor.file, "-o", text}},
-		{"download over another file", 4, "data", []string{"download", tor.file, "-o", inTheWay, "-p", freePort(t)}},
+		{"download over another file", 4, "data", []string{"download", tor.file, "-o", inTheWay, "-p", strconv.Itoa(freeport.For(t))}},
 		{"download on an occupied port", 6, port, []string{"download", tor.file, "-o", dir, "-p", port}},
 		{"one good and one wrong file", 4, missing, []string{"download", tor.file, missing}},
 		{"inspect a missing file", 4, missing, []string{"inspect", missing}},
@@ -126,10 +128,10 @@ func TestFailuresTellAShellWhatIsWrong(t *testing.T) {
 		})
 	}
 	t.Run("download without space", func(t *testing.T) {
-		expectFailure(t, 5, "space", "download", tor.file, "-o", volume(t, ""), "-p", freePort(t), "--peer", peer)
+		expectFailure(t, 5, "space", "download", tor.file, "-o", volume(t, ""), "-p", strconv.Itoa(freeport.For(t)), "--peer", peer)
 	})
 	t.Run("download to a read-only volume", func(t *testing.T) {
-		expectFailure(t, 4, "read-only", "download", tor.file, "-o", volume(t, ",ro"), "-p", freePort(t), "--peer", peer)
+		expectFailure(t, 4, "read-only", "download", tor.file, "-o", volume(t, ",ro"), "-p", strconv.Itoa(freeport.For(t)), "--peer", peer)
 	})
 	t.Run("create without space", func(t *testing.T) {
 		full := volume(t, "")
@@ -149,7 +151,7 @@ func TestWithoutATerminalProgressIsPlainLines(t *testing.T) {
 	tor := newTorrent(t, layout{name: "data", pieceLength: 64 << 10, size: 1 << 20}, random(7, 1<<20))
 	o := newOrdeal(t, tor, &peer{})
 	o.ledger.begin(1)
-	r := start(t, "download", tor.file, "-o", o.dir, "-p", freePort(t), "--peer", o.peers[0])
+	r := start(t, "download", tor.file, "-o", o.dir, "-p", strconv.Itoa(freeport.For(t)), "--peer", o.peers[0])
 	if code := r.wait(t, patience); code != 0 {
 		t.Fatalf("exit code %d: %s", code, r.stderr())
 	}
@@ -189,7 +191,7 @@ func TestOnATerminalProgressIsRedrawnInPlace(t *testing.T) {
 		drawn <- all.Bytes()
 	}()
 	p, err := cluster.Command{
-		Args:   []string{command, "download", tor.file, "-o", o.dir, "-p", freePort(t), "--peer", o.peers[0]},
+		Args:   []string{command, "download", tor.file, "-o", o.dir, "-p", strconv.Itoa(freeport.For(t)), "--peer", o.peers[0]},
 		Env:    []string{"TERM=xterm", "LC_ALL=C.UTF-8", "NO_COLOR=1"},
 		Log:    filepath.Join(t.TempDir(), "stderr"),
 		Stdout: slave,
