@@ -142,6 +142,10 @@ func (s *Server) showAdd(w http.ResponseWriter, r *http.Request, p *person, form
 }
 
 func (s *Server) add(w http.ResponseWriter, r *http.Request, p *person) {
+	if err := p.whoAmI(r.Context()); err != nil { // What strangers send is not kept in memory.
+		s.fail(w, r, p, err, "sign in")
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload)
 	err := r.ParseMultipartForm(maxUpload)
 	form := addForm{

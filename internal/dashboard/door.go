@@ -62,7 +62,10 @@ func sound(token string) bool {
 }
 
 func (cookieDoor) closed(w http.ResponseWriter, r *http.Request, s *Server) {
-	setCookie(w, cookieName, "", true)
+	// A link of another site comes without the cookie, which stays then.
+	if _, err := r.Cookie(cookieName); err == nil {
+		setCookie(w, cookieName, "", true)
+	}
 	if r.Method == http.MethodGet && r.Header.Get("Accept") != "text/event-stream" {
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
@@ -72,7 +75,7 @@ func (cookieDoor) closed(w http.ResponseWriter, r *http.Request, s *Server) {
 
 func (d cookieDoor) register(mux *http.ServeMux, s *Server) {
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
-		s.render(w, http.StatusOK, "login.html", loginPage{layout: layout{Title: "Sign in"}, Next: ownPath(r.FormValue("next"))})
+		s.render(w, http.StatusOK, "login.html", loginPage{layout: layout{Title: "Sign in"}, Next: ownPath(r.URL.Query().Get("next"))})
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) { d.login(w, r, s) })
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {

@@ -42,6 +42,7 @@ type feed interface {
 type readers struct {
 	mu      sync.Mutex
 	told    map[chan event]struct{}
+	whose   string      // Name of the person.
 	closing *time.Timer // Ends the feed when nobody has come back.
 	end     context.CancelFunc
 	ended   bool
@@ -81,7 +82,10 @@ func (h *hub) close() {
 	h.group.Wait()
 }
 
-var errCrowded = errors.New("too many pages are open at this dashboard; close some, or ask for more replicas of it")
+var (
+	errCrowded = errors.New("too many pages are open at this dashboard; close some, or ask for more replicas of it")
+	errYours   = fmt.Errorf("you have pages of %d lists and downloads open at this dashboard; close some", maxFeedsEach)
+)
 
 // reader is a browser that is told of a feed.
 type reader struct {
@@ -92,9 +96,9 @@ type reader struct {
 }
 
 // join follows what name stands for, or comes to those who do already. start
-// makes the feed.
-func (h *hub) join(name string, start func(r *readers) feed) (reader, error) {
-	r, err := h.enter(name, start)
+// makes the feed. The API server has said that it knows the person.
+func (h *hub) join(p *person, name string, start func(r *readers) feed) (reader, error) {
+	r, err := h.enter(p, name, start)
 	if err != nil {
 		return reader{}, err
 	}
@@ -113,7 +117,7 @@ func (h *hub) join(name string, start func(r *readers) feed) (reader, error) {
 }
 
 // enter returns the readers of a name, locked, with a feed that runs.
-func (h *hub) enter(name string, start func(r *readers) feed) (*readers, error) {
+func (h *hub) enter(p *person, name string, start func(r *readers) feed) (*readers, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.all[name]; r != nil {
@@ -129,8 +133,17 @@ func (h *hub) enter(name string, start func(r *readers) feed) (*readers, error) 
 	if len(h.all) >= maxFeeds {
 		return nil, errCrowded
 	}
+	theirs := 0
+	for _, r := range h.all {
+		if r.whose == p.name {
+			theirs++
+		}
+	}
+	if theirs >= maxFeedsEach {
+		return nil, errYours
+	}
 	ctx, cancel := context.WithCancel(h.ctx)
-	r := &readers{told: map[chan event]struct{}{}, end: cancel}
+	r := &readers{told: map[chan event]struct{}{}, whose: p.name, end: cancel}
 	r.feed = start(r)
 	h.all[name] = r
 	h.group.Go(func() { h.follow(ctx, name, r) })

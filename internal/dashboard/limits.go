@@ -16,6 +16,8 @@ const (
 	// maxFeeds is how many different lists and downloads are followed at once,
 	// for all people together. What several browsers show counts once.
 	maxFeeds = 1000
+	// maxFeedsEach is how many of them are one person's.
+	maxFeedsEach = 100
 	// maxReaders is how many browsers are told of one of them.
 	maxReaders = 1000
 	// maxHeader bounds the header of a request, cookies included.
@@ -35,12 +37,13 @@ const (
 
 // How often and how long.
 const (
-	listEvery   = time.Second             // Changes of the list are told together.
-	lookEvery   = 2 * time.Second         // A download that somebody looks at is read.
-	eventsEvery = 10 * time.Second        // Its events.
-	lingers     = 10 * time.Second        // What nobody looks at any more is followed for so long.
-	firstWait   = 1500 * time.Millisecond // The list's first answer waits so long for rows.
-	askTimeout  = 15 * time.Second        // A question to the API server.
-	writeWait   = 20 * time.Second        // A browser takes an event within this time, or has to begin again.
-	keepAlive   = 20 * time.Second        // Something is sent, so that nothing between takes the stream for dead.
+	listEvery   = time.Second                // Changes of the list are told together.
+	lookEvery   = 2 * time.Second            // A download that somebody looks at is read.
+	eventsEvery = 10 * time.Second           // Its events.
+	lingers     = 10 * time.Second           // What nobody looks at any more is followed for so long.
+	firstWait   = 1500 * time.Millisecond    // The list's first answer waits so long for rows.
+	askTimeout  = 15 * time.Second           // A question to the API server.
+	keepAlive   = 20 * time.Second           // Something is sent, so that nothing between takes the stream for dead.
+	writeWait   = keepAlive + 10*time.Second // A browser takes an event within this time, or has to begin again. HTTP/2 ends a stream even if nothing is being sent then.
+	answerWait  = 3 * time.Minute            // A browser sends all of a request and takes all of an answer that is no stream.
 )

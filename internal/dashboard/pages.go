@@ -174,7 +174,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, p *person) {
 		return
 	}
 	namespace := strings.TrimSpace(r.URL.Query().Get("namespace"))
-	reader, err := s.hub.join(listName(p, namespace), func(rs *readers) feed { return newListing(rs, p, namespace) })
+	reader, err := s.hub.join(p, listName(p, namespace), func(rs *readers) feed { return newListing(rs, p, namespace) })
 	if err != nil {
 		s.refuse(w, r, p, &problem{Status: http.StatusServiceUnavailable, Title: "This dashboard is crowded", Text: sentence(err.Error())})
 		return

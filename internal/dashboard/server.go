@@ -72,7 +72,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
+		WriteTimeout: answerWait, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
 		// A stream ends with the server, so nobody waits for it at the end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -10,7 +10,7 @@ import (
 // streamList tells of the downloads of a namespace, or of all.
 func (s *Server) streamList(w http.ResponseWriter, r *http.Request, p *person) {
 	namespace := r.URL.Query().Get("namespace")
-	s.stream(w, r, listName(p, namespace), func(rs *readers) feed { return newListing(rs, p, namespace) })
+	s.stream(w, r, p, listName(p, namespace), func(rs *readers) feed { return newListing(rs, p, namespace) })
 }
 
 func listName(p *person, namespace string) string { return p.id + " list " + namespace }
@@ -18,7 +18,7 @@ func listName(p *person, namespace string) string { return p.id + " list " + nam
 // streamDownload tells of one download.
 func (s *Server) streamDownload(w http.ResponseWriter, r *http.Request, p *person) {
 	key := keyOf(r)
-	s.stream(w, r, p.id+" look "+key.String(), func(rs *readers) feed { return &looking{readers: rs, person: p, key: key} })
+	s.stream(w, r, p, p.id+" look "+key.String(), func(rs *readers) feed { return &looking{readers: rs, person: p, key: key} })
 }
 
 // keyOf is the download that a request is about.
@@ -28,8 +28,19 @@ func keyOf(r *http.Request) types.NamespacedName {
 
 // stream sends the events of a feed until the browser leaves, is too slow, or
 // the feed ends; browsers come back by themselves after all but the first.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, name string, start func(*readers) feed) {
-	reader, err := s.hub.join(name, start)
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, p *person, name string, start func(*readers) feed) {
+	// Nothing is followed for strangers: some questions the API server is never asked.
+	err := p.whoAmI(r.Context())
+	if unknown(err) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = w.Write(newEvent("over", over{Text: explain(err, "sign in").Text, Login: true})) // A browser that leaves can't be told.
+		return
+	}
+	if err != nil {
+		http.Error(w, explain(err, "sign in").Text, http.StatusServiceUnavailable)
+		return
+	}
+	reader, err := s.hub.join(p, name, start)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
