@@ -41,6 +41,9 @@ func (e *noDetailError) Unwrap() error { return e.cause }
 // Is implements what errors.Is asks for.
 func (e *noDetailError) Is(target error) bool { return target == ErrNoDetail }
 
+// maxFrame is how many bytes an answer of a worker has besides its body.
+const maxFrame = 64 << 10
+
 // Look is a line to the worker of one download, through the API server, for as
 // many looks as a person takes. It may be used by many goroutines at once.
 type Look struct {
@@ -208,7 +211,9 @@ func get(ctx context.Context, conn io.ReadWriter) ([]byte, error) {
 	if err := request.Write(conn); err != nil {
 		return nil, err
 	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	// The Pod may be anybody's, and a header has no limit of its own.
+	bounded := io.LimitReader(conn, maxFrame+report.MaxDetail+1)
+	response, err := http.ReadResponse(bufio.NewReader(bounded), request)
 	if err != nil {
 		return nil, err
 	}
