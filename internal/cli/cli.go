@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
 
 // Commands returns the commands of this package, to be added to a root.
@@ -87,8 +89,9 @@ func isUsage(message string) bool {
 	return false
 }
 
-// oneLine joins the lines of a message.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine joins the lines of a message. It may quote strangers, such as a
+// tracker or a torrent, who get nothing to say to the terminal.
+func oneLine(s string) string { return termui.Clean(strings.Join(strings.Fields(s), " ")) }
 
 // exactly wants n arguments, called as in names.
 func exactly(n int, names string) cobra.PositionalArgs {

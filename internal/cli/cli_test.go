@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -327,5 +328,17 @@ func TestATorrentsNamesBringNoControlCharactersToTheTerminal(t *testing.T) {
 	r.expectSuccess(t)
 	if strings.Contains(r.stdout, "\x1b") || !strings.Contains(r.stdout, "Comment:     a?[2Jb") {
 		t.Errorf("%q", r.stdout)
+	}
+}
+
+func TestAnErrorsTextBringsNoControlCharactersToTheTerminal(t *testing.T) {
+	var out strings.Builder
+	root := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error {
+		return errors.New("the tracker\nsays \x1b]0;title\x07 no\u202e")
+	}}
+	root.SetArgs([]string{})
+	root.SetErr(&out)
+	if code := Run(t.Context(), root); code != 1 || out.String() != "x: the tracker says ?]0;title? no?\n" {
+		t.Errorf("exit code %d, and %q", code, out.String())
 	}
 }
