@@ -30,12 +30,14 @@ func (x *Executor) inTheWay(ctx context.Context, id download.ID, r *download.Req
 	if f != nil || err != nil || r.ResolveOnly {
 		return f, err
 	}
+	known := map[download.ID]bool{} // Each is asked for once, however many Pods say that they are of it.
 	f, err = x.runs(ctx, id, client.MatchingLabels{labelClaim: claimLabel(r.Volume.ClaimName)}, func(o client.Object) (bool, error) {
 		other, ours := idOf(o)
-		if !ours || other.UID == id.UID || !download.Overlap(o.GetAnnotations()[annotationPath], r.Volume.Path) {
+		if !ours || known[other] || other.UID == id.UID || !download.Overlap(o.GetAnnotations()[annotationPath], r.Volume.Path) {
 			return false, nil
 		}
 		there, err := x.exists(ctx, other)
+		known[other] = there
 		return !there, err
 	})
 	if f != nil {

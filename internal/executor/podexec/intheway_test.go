@@ -1,6 +1,8 @@
 package podexec
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
@@ -30,6 +33,38 @@ func made(t *testing.T, id download.ID, changes ...func(*download.Request)) (*ba
 		p.Labels, p.Annotations = j.Spec.Template.Labels, j.Spec.Template.Annotations
 	}})
 	return j, s.o.pods[0]
+}
+
+// Whoever may make Pods in a namespace can label thousands: they must not cost
+// the API server, and so the downloads of others, a request each.
+func TestADownloadIsAskedForOnceHoweverManyPodsNameIt(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := download.ID{Namespace: one.Namespace, Name: "other", UID: "f0000000-4e5f-6789-abcd-ef0123456789"}
+	td := &v1alpha1.TorrentDownload{}
+	td.Namespace, td.Name, td.UID = other.Namespace, other.Name, types.UID(other.UID)
+	has := []client.Object{td}
+	_, pod := made(t, other)
+	for i := range 50 {
+		p := pod.DeepCopy()
+		p.Name = fmt.Sprintf("copy-%d", i)
+		has = append(has, p)
+	}
+	asks := 0
+	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(has...).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			asks++
+			return c.Get(ctx, key, o, opts...)
+		},
+	}).Build()
+	f, err := New(Config{Live: live}).inTheWay(t.Context(), one, asked())
+	if f != nil || err != nil || asks != 1 {
+		t.Errorf("%d requests for one download: %v, %v", asks, f, err)
+	}
 }
 
 // The API server is asked for what may write to the volume: the cache may be
