@@ -40,7 +40,7 @@ type Found struct {
 type Effects struct {
 	Send  []Packet
 	Found []Found
-	Wake  time.Time // When Tick is to be called, if nothing else is before.
+	Wake  time.Time // When Tick is to be called at the latest, whatever comes in before.
 }
 
 // Node is a node of the DHT. It has one owner and does not lock. Time never

@@ -174,6 +174,7 @@ func (s *Server) run() {
 		s.poke()
 	}
 	n := s.node(time.Now())
+	wake := time.Now() // When the timer fires.
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -202,6 +203,7 @@ func (s *Server) run() {
 				s.keep(n)
 			}
 			fx = n.Tick(now)
+			wake = time.Time{}
 		}
 		for _, p := range fx.Send {
 			s.cfg.Send(p.Data, p.To)
@@ -211,7 +213,10 @@ func (s *Server) run() {
 				q.found(f.Addrs)
 			}
 		}
-		timer.Reset(max(time.Millisecond, time.Until(fx.Wake)))
+		if wake.IsZero() || fx.Wake.Before(wake) { // Else whoever sends packets could put off what is due.
+			wake = fx.Wake
+			timer.Reset(max(time.Millisecond, time.Until(wake)))
+		}
 	}
 }
 
