@@ -25,8 +25,9 @@ const (
 	// maxPending is how many callers may be in the middle of their
 	// handshake; more are hung up on at once.
 	maxPending = 128
-	// maxPendingPerAddr is how many of them may have one address.
-	maxPendingPerAddr = 32
+	// maxPendingPerHost is how many of them may be of one host, which has a
+	// whole /64 of IPv6.
+	maxPendingPerHost = 32
 	// dialTimeout is how long a TCP connection may take to come about.
 	dialTimeout = 10 * time.Second
 	// handshakeTimeout is how long a whole handshake may take.

@@ -70,8 +70,8 @@ type Transport struct {
 
 	mu      sync.Mutex
 	closed  bool
-	pending map[net.Conn]netip.Addr // Callers in the middle of their handshake.
-	perAddr map[netip.Addr]int      // How many of them each address has.
+	pending map[net.Conn]netip.Prefix // Callers in the middle of their handshake, by host.
+	perHost map[netip.Prefix]int      // How many of them each host has.
 }
 
 // Listen begins to accept peers on the first port of the range that is free.
@@ -88,8 +88,8 @@ func Listen(cfg Config) (*Transport, error) {
 		cfg: cfg, port: port, listeners: ls, packets: packets,
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		done:     make(chan struct{}),
-		pending:  map[net.Conn]netip.Addr{},
-		perAddr:  map[netip.Addr]int{},
+		pending:  map[net.Conn]netip.Prefix{},
+		perHost:  map[netip.Prefix]int{},
 	}
 	for _, l := range ls {
 		t.work.Go(func() { t.accept(l) })
@@ -214,11 +214,12 @@ func (t *Transport) receive(conn net.Conn) {
 func (t *Transport) begin(conn net.Conn, a netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || len(t.pending) >= maxPending || t.perAddr[a] >= maxPendingPerAddr {
+	host := hostOf(a)
+	if t.closed || len(t.pending) >= maxPending || t.perHost[host] >= maxPendingPerHost {
 		return false
 	}
-	t.pending[conn] = a
-	t.perAddr[a]++
+	t.pending[conn] = host
+	t.perHost[host]++
 	t.work.Add(1)
 	return true
 }
@@ -227,10 +228,17 @@ func (t *Transport) begin(conn net.Conn, a netip.Addr) bool {
 func (t *Transport) finish(conn net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := t.pending[conn]
+	host := t.pending[conn]
 	delete(t.pending, conn)
-	if t.perAddr[a]--; t.perAddr[a] == 0 {
-		delete(t.perAddr, a)
+	if t.perHost[host]--; t.perHost[host] == 0 {
+		delete(t.perHost, host)
 	}
 	t.work.Done()
+}
+
+// hostOf returns the addresses that one host is taken to have: an address of
+// IPv4, a /64 of IPv6.
+func hostOf(a netip.Addr) netip.Prefix {
+	host, _ := a.WithZone("").Prefix(min(a.BitLen(), 64)) // Fails only for the zero address.
+	return host
 }

@@ -271,15 +271,15 @@ func ended(t *testing.T, c net.Conn) {
 func TestOneAddressCanNotTakeAllRoom(t *testing.T) {
 	tr, callers := open(t, nil)
 	var conns []net.Conn
-	for range maxPendingPerAddr {
+	for range maxPendingPerHost {
 		conns = append(conns, silent(t, tr))
 	}
 	ended(t, silent(t, tr)) // Accepted in order, so the others are counted by now.
 	tr.mu.Lock()
 	n := len(tr.pending)
 	tr.mu.Unlock()
-	if n != maxPendingPerAddr {
-		t.Errorf("%d are pending, want %d", n, maxPendingPerAddr)
+	if n != maxPendingPerHost {
+		t.Errorf("%d are pending, want %d", n, maxPendingPerHost)
 	}
 	// One of them goes on, and thereby makes room for another.
 	if _, err := conns[0].Write(handshake(here, them, true)); err != nil {
@@ -297,8 +297,33 @@ func TestOneAddressCanNotTakeAllRoom(t *testing.T) {
 	for _, c := range conns[1:] {
 		ended(t, c)
 	}
-	if len(tr.pending) != 0 || len(tr.perAddr) != 0 {
-		t.Errorf("still counted: %v, %v", tr.pending, tr.perAddr)
+	if len(tr.pending) != 0 || len(tr.perHost) != 0 {
+		t.Errorf("still counted: %v, %v", tr.pending, tr.perHost)
+	}
+}
+
+func TestAHostWithManyAddressesCanNotTakeAllRoom(t *testing.T) {
+	tr, _ := open(t, nil)
+	call := func(a netip.Addr) (taken bool) {
+		conn, other := net.Pipe()
+		t.Cleanup(func() { other.Close() })
+		if taken = tr.begin(conn, a); taken {
+			t.Cleanup(func() { tr.finish(conn) })
+		}
+		return taken
+	}
+	a := netip.MustParseAddr("2001:db8::1")
+	for range maxPendingPerHost {
+		if !call(a) {
+			t.Fatalf("%v was not let in", a)
+		}
+		a = a.Next()
+	}
+	if call(a) {
+		t.Errorf("%v was let in, of a /64 that has all the room that is for one host", a)
+	}
+	if a := netip.MustParseAddr("2001:db8:0:1::1"); !call(a) {
+		t.Errorf("%v of another host was not let in", a)
 	}
 }
 
@@ -307,7 +332,7 @@ func TestPendingCallersAreBoundedInAll(t *testing.T) {
 	tr.mu.Lock()
 	for i := range maxPending { // Of many addresses.
 		c, _ := net.Pipe()
-		tr.pending[c] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		tr.pending[c] = hostOf(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
 	}
 	tr.mu.Unlock()
 	ended(t, silent(t, tr))
