@@ -29,7 +29,10 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 	e.mu.Unlock()
 	e.busy.Lock()
 	defer e.busy.Unlock()
-	if !e.dismiss() {
+	switch over, dismissed := e.dismiss(); {
+	case over: // Another call has stopped it, and what there is now came after that.
+		return nil
+	case !dismissed:
 		return fmt.Errorf("%w: it was asked for again", download.ErrEnding)
 	}
 	if e.told {
@@ -53,17 +56,18 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 }
 
 // dismiss has what was begun so far count for nothing, whatever is asked for
-// later. It returns false if that was already. The caller holds e.busy.
-func (e *entry) dismiss() bool {
+// later; it does nothing if that was already. Over says that the entry was
+// forgotten meanwhile. The caller holds e.busy.
+func (e *entry) dismiss() (over, dismissed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.stopping {
-		return false
+	if e.gone || !e.stopping {
+		return e.gone, false
 	}
 	m := &e.memory
 	*m = memory{want: m.want, asked: m.asked, begun: m.begun, dropped: m.begun}
 	e.order, e.ca, e.loaded, e.made, e.show = nil, "", true, nil, nil
-	return true
+	return false, true
 }
 
 // nothing says that there is nothing to stop: neither this process has begun
