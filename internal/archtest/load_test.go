@@ -1,7 +1,7 @@
 // Package archtest holds the rules of the house that a machine can check: the
-// import law, purity, the size of things and their documentation. It is the
-// only place where the layers are written down for the machine;
-// ARCHITECTURE.md tells why.
+// import law, purity, the size of things and their documentation, links between
+// pages, and licenses. It is the only place where the layers are written down
+// for the machine; ARCHITECTURE.md tells why.
 package archtest
 
 import (
