@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // progress is how far a lookup has come with a node.
@@ -164,7 +166,7 @@ func (l *lookup) took(c *candidate, m *message) {
 // many of one host: else anybody could have it called at all of its ports.
 func (l *lookup) fresh(values []netip.AddrPort) (list []netip.AddrPort) {
 	for _, v := range values {
-		if host := hostOf(v.Addr()); !l.values[v] && len(l.values) < maxFound && l.hosts[host] < maxPeersPerHost {
+		if host := wire.HostOf(v.Addr()); !l.values[v] && len(l.values) < maxFound && l.hosts[host] < maxPeersPerHost {
 			l.values[v] = true
 			l.hosts[host]++
 			list = append(list, v)

@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"net/netip"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // family is one of the two networks (BEP 32).
@@ -41,11 +43,8 @@ func placeOf(a netip.AddrPort) place {
 	if local(a.Addr()) {
 		return place{prefix(a.Addr(), a.Addr().BitLen()), a.Port()}
 	}
-	return place{hostOf(a.Addr()), 0}
+	return place{wire.HostOf(a.Addr()), 0}
 }
-
-// hostOf returns the addresses that one host is taken to have.
-func hostOf(a netip.Addr) netip.Prefix { return prefix(a, min(a.BitLen(), 64)) }
 
 // groupOf returns the network of which one owner may have all: a /24 of IPv4, a
 // /48 of IPv6. Those of local networks are one host each.

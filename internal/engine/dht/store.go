@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // store is what peers have announced here, of one family.
@@ -60,9 +62,9 @@ func (a *announced) room(now time.Time, peer netip.AddrPort) bool {
 	if len(a.peers) >= maxPeers {
 		a.expire(now)
 	}
-	same, host, oldest := 0, hostOf(peer.Addr()), netip.AddrPort{}
+	same, host, oldest := 0, wire.HostOf(peer.Addr()), netip.AddrPort{}
 	for p, at := range a.peers {
-		if hostOf(p.Addr()) == host {
+		if wire.HostOf(p.Addr()) == host {
 			if same++; !oldest.IsValid() || at.Before(a.peers[oldest]) {
 				oldest = p
 			}

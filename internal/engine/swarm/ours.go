@@ -1,6 +1,10 @@
 package swarm
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
+)
 
 // ours is what peers say of our own address (BEP 10, "yourip"). It is believed
 // when most of them agree, and two at least, since any of them may lie.
@@ -33,7 +37,7 @@ func (o *ours) hear(from, addr netip.Addr) (news bool) {
 	f := familyOf(addr)
 	before := o.believed[f]
 	said := &o.said[f]
-	said.put(hostOf(from), addr)
+	said.put(wire.HostOf(from), addr)
 	votes := map[netip.Addr]int{}
 	o.believed[f] = netip.Addr{}
 	for _, who := range said.order {

@@ -166,23 +166,13 @@ func (s *Swarm) refuse(p *peer) string {
 
 // crowded says whether an address has all the connections that it may have.
 func (s *Swarm) crowded(addr netip.Addr) bool {
-	host, n := hostOf(addr), 0
+	host, n := wire.HostOf(addr), 0
 	for _, p := range s.peers {
-		if hostOf(p.addr.Addr()) == host {
+		if wire.HostOf(p.addr.Addr()) == host {
 			n++
 		}
 	}
 	return n >= maxPerAddr
-}
-
-// hostOf returns the addresses that one host is taken to have.
-func hostOf(addr netip.Addr) netip.Prefix {
-	n := addr.BitLen()
-	if addr.Is6() {
-		n = 64
-	}
-	host, _ := addr.Prefix(n) // Fails only for the zero address, which is a host of its own.
-	return host
 }
 
 // prefer says whether a second connection to a peer is to be kept instead of

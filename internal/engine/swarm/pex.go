@@ -164,7 +164,7 @@ func (s *Swarm) gossipBy(p *peer, content []byte) error {
 	}
 	hosts := map[netip.Prefix]int{}
 	for _, c := range x.Added {
-		host := hostOf(c.Addr.Addr())
+		host := wire.HostOf(c.Addr.Addr())
 		if hosts[host]++; hosts[host] > maxPerAddr {
 			continue
 		}

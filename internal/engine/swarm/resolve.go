@@ -111,7 +111,7 @@ func (s *Swarm) extendedEarly(p *peer, m *wire.Message) {
 	if p.ext.IDs[wire.ExtMetadata] == 0 {
 		size = 0
 	}
-	if !s.early.fetch.Offer(metadata.ID(p.id), hostOf(p.addr.Addr()), size) {
+	if !s.early.fetch.Offer(metadata.ID(p.id), wire.HostOf(p.addr.Addr()), size) {
 		s.close(p, ReasonExtension)
 	}
 }

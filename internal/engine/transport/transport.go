@@ -11,6 +11,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
+	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
 // Config is what a [Transport] is made of. Accept, Torrents and PeerID are
@@ -214,7 +215,7 @@ func (t *Transport) receive(conn net.Conn) {
 func (t *Transport) begin(conn net.Conn, a netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	host := hostOf(a)
+	host := wire.HostOf(a)
 	if t.closed || len(t.pending) >= maxPending || t.perHost[host] >= maxPendingPerHost {
 		return false
 	}
@@ -234,11 +235,4 @@ func (t *Transport) finish(conn net.Conn) {
 		delete(t.perHost, host)
 	}
 	t.work.Done()
-}
-
-// hostOf returns the addresses that one host is taken to have: an address of
-// IPv4, a /64 of IPv6.
-func hostOf(a netip.Addr) netip.Prefix {
-	host, _ := a.WithZone("").Prefix(min(a.BitLen(), 64)) // Fails only for the zero address.
-	return host
 }

@@ -332,7 +332,7 @@ func TestPendingCallersAreBoundedInAll(t *testing.T) {
 	tr.mu.Lock()
 	for i := range maxPending { // Of many addresses.
 		c, _ := net.Pipe()
-		tr.pending[c] = hostOf(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+		tr.pending[c] = wire.HostOf(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
 	}
 	tr.mu.Unlock()
 	ended(t, silent(t, tr))
