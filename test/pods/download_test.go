@@ -88,6 +88,18 @@ func (w *world) mustComplete(td *v1alpha1.TorrentDownload, claim, folder string,
 	return td
 }
 
+// mustCompleteInItsPod is [world.mustComplete] for one that slowly has begun: its
+// Pod, if it is there still, is the one that it had.
+func (w *world) mustCompleteInItsPod(td *v1alpha1.TorrentDownload, claim, folder string, t *torrent) {
+	w.Helper()
+	w.change(td, unlimited)
+	before := td.Status.Worker.PodName
+	td = w.mustComplete(td, claim, folder, t)
+	if now := td.Status.Worker; now.Restarts != 0 || now.PodName != "" && now.PodName != before {
+		w.Errorf("its Pod was %s, and is %s after %d restarts", before, now.PodName, now.Restarts)
+	}
+}
+
 // mustHold compares what is in a claim with a torrent's content.
 func (w *world) mustHold(claim, folder string, t *torrent) {
 	w.Helper()
