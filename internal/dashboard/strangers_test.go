@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -35,9 +36,9 @@ func TestNothingThatStrangersUploadIsRead(t *testing.T) {
 	w.Close()
 	b := open(t, newFakeAPI(t), Options{})
 	for _, at := range []string{"GET /login", "POST /add"} {
-		method, path, _ := bytes.Cut([]byte(at), []byte(" "))
+		method, path, _ := strings.Cut(at, " ")
 		body := &counted{Reader: bytes.NewReader(form.Bytes())}
-		r := httptest.NewRequestWithContext(t.Context(), string(method), string(path), body)
+		r := httptest.NewRequestWithContext(t.Context(), method, path, body)
 		r.Header.Set("Content-Type", w.FormDataContentType())
 		r.Header.Set("Cookie", cookieName+"=nobody")
 		b.server.Handler().ServeHTTP(httptest.NewRecorder(), r)

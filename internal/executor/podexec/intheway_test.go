@@ -35,19 +35,29 @@ func made(t *testing.T, id download.ID, changes ...func(*download.Request)) (*ba
 	return j, s.o.pods[0]
 }
 
-// Whoever may make Pods in a namespace can label thousands: they must not cost
-// the API server, and so the downloads of others, a request each.
-func TestADownloadIsAskedForOnceHoweverManyPodsNameIt(t *testing.T) {
+var other = download.ID{Namespace: one.Namespace, Name: "other", UID: "f0000000-4e5f-6789-abcd-ef0123456789"}
+
+// object is what has the name of other, with a UID.
+func object(uid string) *v1alpha1.TorrentDownload {
+	td := &v1alpha1.TorrentDownload{}
+	td.Namespace, td.Name, td.UID = other.Namespace, other.Name, types.UID(uid)
+	return td
+}
+
+func apiServer(t *testing.T) *fake.ClientBuilder {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
 	}
-	other := download.ID{Namespace: one.Namespace, Name: "other", UID: "f0000000-4e5f-6789-abcd-ef0123456789"}
-	td := &v1alpha1.TorrentDownload{}
-	td.Namespace, td.Name, td.UID = other.Namespace, other.Name, types.UID(other.UID)
-	has := []client.Object{td}
+	return fake.NewClientBuilder().WithScheme(scheme)
+}
+
+// Whoever may make Pods in a namespace can label thousands: they must not cost
+// the API server, and so the downloads of others, a request each.
+func TestADownloadIsAskedForOnceHoweverManyPodsNameIt(t *testing.T) {
+	has := []client.Object{object(other.UID)}
 	_, pod := made(t, other)
 	for i := range 50 {
 		p := pod.DeepCopy()
@@ -55,7 +65,7 @@ func TestADownloadIsAskedForOnceHoweverManyPodsNameIt(t *testing.T) {
 		has = append(has, p)
 	}
 	asks := 0
-	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(has...).WithInterceptorFuncs(interceptor.Funcs{
+	live := apiServer(t).WithObjects(has...).WithInterceptorFuncs(interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			asks++
 			return c.Get(ctx, key, o, opts...)
@@ -70,18 +80,6 @@ func TestADownloadIsAskedForOnceHoweverManyPodsNameIt(t *testing.T) {
 // The API server is asked for what may write to the volume: the cache may be
 // late, and this process may have begun a moment ago.
 func TestWhatMayWriteIsInTheWay(t *testing.T) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other := download.ID{Namespace: one.Namespace, Name: "other", UID: "f0000000-4e5f-6789-abcd-ef0123456789"}
-	object := func(uid string) *v1alpha1.TorrentDownload {
-		td := &v1alpha1.TorrentDownload{}
-		td.Namespace, td.Name, td.UID = other.Namespace, other.Name, types.UID(uid)
-		return td
-	}
 	at := func(claim, path string) func(*download.Request) {
 		return func(r *download.Request) { r.Volume = download.Volume{ClaimName: claim, Path: path} }
 	}
@@ -125,7 +123,7 @@ func TestWhatMayWriteIsInTheWay(t *testing.T) {
 		{"only the metadata is wanted", asked(resolving), theirs(), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := New(Config{Live: fake.NewClientBuilder().WithScheme(scheme).WithObjects(c.has...).Build()})
+			x := New(Config{Live: apiServer(t).WithObjects(c.has...).Build()})
 			f, err := x.inTheWay(t.Context(), one, c.want)
 			if err != nil {
 				t.Fatal(err)
