@@ -26,7 +26,7 @@ func inARow(n uint32) (ms []wire.Message) {
 func TestAFastPeerGetsMoreAndMoreBlocksAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c, peer, result := begin(t, nil)
-		blocks := inARow(60)
+		blocks := inARow(200)
 		c.Send(blocks...)
 		for _, m := range blocks {
 			expectNext(t, peer, m)
@@ -34,11 +34,35 @@ func TestAFastPeerGetsMoreAndMoreBlocksAtOnce(t *testing.T) {
 		c.Close("enough")
 		expectEnd(t, result, "enough")
 		var want []int
-		for _, n := range []int{1, 2, 4, 8, 16, 16, 13} {
+		for _, n := range []int{1, 2, 4, 8, 16, 32, 64, 64, 9} {
 			want = append(want, n*wire.MaxBlock)
 		}
 		if !slices.Equal(w.reads, want) {
 			t.Errorf("reads of %v bytes, want %v", w.reads, want)
+		}
+	})
+}
+
+func TestManyFastPeersGetSmallerBatches(t *testing.T) {
+	for range maxLarge { // So many write large ones already.
+		largeUsed <- struct{}{}
+	}
+	defer func() {
+		for range maxLarge {
+			<-largeUsed
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		w, c, peer, result := begin(t, nil)
+		blocks := inARow(200)
+		c.Send(blocks...)
+		for _, m := range blocks {
+			expectNext(t, peer, m)
+		}
+		c.Close("enough")
+		expectEnd(t, result, "enough")
+		if most := slices.Max(w.reads); most != smallBatch*wire.MaxBlock {
+			t.Errorf("up to %d bytes were read at once", most)
 		}
 	})
 }

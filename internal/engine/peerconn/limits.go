@@ -16,10 +16,13 @@ const (
 	// maxBurstPayload after how many bytes of payload it is time to.
 	maxBurst, maxBurstPayload = 64, 64 << 10
 
-	// maxBatch is how many blocks leave in one write at most, which is about
-	// where more of them save no more, and batchTime how long that should
-	// take: what is more urgent waits for it.
-	maxBatch, batchTime = 16, 20 * time.Millisecond
+	// maxBatch is how many blocks leave in one write at most, and batchTime
+	// how long that should take: what is more urgent waits for it. Each write
+	// costs, most of all because it wakes the peer.
+	maxBatch, batchTime = 64, 20 * time.Millisecond
+	// smallBatch is how many of them leave in one write where maxLarge
+	// connections of this process are writing more: buffers for these are dear.
+	smallBatch, maxLarge = 16, 16
 
 	// bufferLen is the read buffer: small messages are parsed in it.
 	bufferLen = 4 << 10

@@ -68,10 +68,13 @@ func (s encrypted) read(parts [][]byte, wait bool) (int, error) {
 }
 
 // buffers have room for one block in passing: on its way out, or thrown away;
-// batches for as many as leave at once.
+// batches and large ones for several that leave at once. Who uses one of the
+// large has put something into largeUsed.
 var (
-	buffers = sync.Pool{New: func() any { return room(wire.MaxBlock) }}
-	batches = sync.Pool{New: func() any { return room(maxBatch * wire.MaxBlock) }}
+	buffers   = sync.Pool{New: func() any { return room(wire.MaxBlock) }}
+	batches   = sync.Pool{New: func() any { return room(smallBatch * wire.MaxBlock) }}
+	large     = sync.Pool{New: func() any { return room(maxBatch * wire.MaxBlock) }}
+	largeUsed = make(chan struct{}, maxLarge)
 )
 
 func room(n int) *[]byte {

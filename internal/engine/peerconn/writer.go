@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
@@ -113,19 +114,42 @@ func (c *Conn) serve() error {
 	return nil
 }
 
-// sendBlocks reads the blocks of the batch, with one call for each run of them
-// that follow each other in a piece, and sends it in one write.
+// sendBlocks sends the blocks of the batch, in as few writes as there is memory
+// for.
 func (c *Conn) sendBlocks() error {
 	w := &c.writer
-	pool := &buffers
-	if len(w.batch) > 1 {
-		pool = &batches
+	n, pool := smallBatch, &batches
+	switch {
+	case len(w.batch) == 1:
+		pool = &buffers
+	case len(w.batch) > smallBatch:
+		select {
+		case largeUsed <- struct{}{}:
+			defer func() { <-largeUsed }()
+			n, pool = maxBatch, &large
+		default:
+		}
 	}
 	b := pool.Get().(*[]byte)
 	defer pool.Put(b)
-	payload := *b
+	for blocks := range slices.Chunk(w.batch, n) {
+		if err := c.copyBlocks(blocks, *b); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	w.pace(now.Sub(w.written))
+	c.left(now)
+	c.tell(now)
+	return nil
+}
+
+// copyBlocks reads blocks into payload, with one call for each run of them that
+// follow each other in a piece, and sends them in one write.
+func (c *Conn) copyBlocks(blocks []serve, payload []byte) error {
+	w := &c.writer
 	w.heads, w.parts = w.heads[:0], w.parts[:0]
-	for rest := w.batch; len(rest) > 0; {
+	for rest := blocks; len(rest) > 0; {
 		if m := rest[0].extended; m != nil {
 			w.parts = append(w.parts, wire.Append(nil, *m))
 			w.credit -= int(rest[0].length)
@@ -146,14 +170,7 @@ func (c *Conn) sendBlocks() error {
 		}
 		rest = rest[n:]
 	}
-	if err := c.transmit(w.parts...); err != nil {
-		return err
-	}
-	now := time.Now()
-	w.pace(now.Sub(w.written))
-	c.left(now)
-	c.tell(now)
-	return nil
+	return c.transmit(w.parts...)
 }
 
 // pace changes how many blocks leave at once so that they take about batchTime.
