@@ -247,6 +247,7 @@ type Progress struct {
 	PiecesFailed int64 // Pieces of this run whose hash was wrong.
 	PeersBanned  int64 // Peers and web seeds of this run that are proved to have sent wrong bytes.
 
+	Disk    Disk
 	Pieces  Pieces
 	Peers   Peers
 	Checked float64 // While Checking: share of the data hashed so far, 0 to 1.
@@ -256,6 +257,7 @@ type Progress struct {
 
 	Trackers []Tracker
 	WebSeeds []WebSeed
+	DHT      DHT
 	Private  bool     // The torrent tells of its peers to its own trackers alone (BEP 27).
 	Address  string   // host:port at which others in the cluster reach it as a peer; "" if they can't.
 	NodeName string   // Where the download runs, if that is known.
@@ -297,6 +299,27 @@ type Peers struct {
 	Seeds     int // Of Connected: those that have every piece.
 	Known     int // Addresses known, connected ones included.
 }
+
+// Disk is what the volume had to do for the download. All but Short counts from
+// when its files were opened last.
+type Disk struct {
+	Writes, Syncs    int64         // Of files of the torrent: how often something was written or made durable,
+	Writing, Syncing time.Duration // and how long that took in all.
+
+	// Short is how many bytes the volume lacks for what is still to be
+	// written; 0 while there is room, or if it does not tell.
+	Short int64
+}
+
+// DHT says how the search for peers in the DHT stands.
+type DHT string
+
+// The states of that search. The zero value is a download that is not looked
+// for there.
+const (
+	DHTAnswers DHT = "Answers" // Its nodes answer.
+	DHTSilent  DHT = "Silent"  // None has for a quarter of an hour, or ever.
+)
 
 // Tracker is the state of one announce URL.
 type Tracker struct {

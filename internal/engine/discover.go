@@ -2,7 +2,9 @@ package engine
 
 import (
 	"net/netip"
+	"time"
 
+	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/dht"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
@@ -95,6 +97,17 @@ func (h *hub) useDHT(use bool) {
 		h.dht.Stop()
 		h.dht = nil
 	}
+}
+
+// dhtState says how the search in the DHT stands.
+func (h *hub) dhtState(now time.Time) download.DHT {
+	switch {
+	case h.dht == nil:
+		return ""
+	case h.t.engine.dht.Answers(now):
+		return download.DHTAnswers
+	}
+	return download.DHTSilent
 }
 
 // pingNode makes sure of a node of the DHT that a peer told of.

@@ -192,7 +192,7 @@ func (s *session) publish(now time.Time, atOnce bool) {
 		p.Pieces.Verified, p.Pieces.InProgress, p.Pieces.Have = p.Pieces.Total-s.swarm.Missing(), stats.InProgress, s.meter.have.Bytes()
 		p.Peers = download.Peers{Connected: stats.Connected, Seeds: stats.Seeds, Known: stats.Known}
 		p.Trackers = s.trackers.Status()
-		p.WebSeeds = s.web.status()
+		p.WebSeeds, p.DHT, p.Disk = s.web.status(), s.dhtState(now), s.store.Load()
 		if !s.meter.lastReceived.IsZero() {
 			p.LastReceived = s.meter.lastReceived
 		}
@@ -210,7 +210,7 @@ func (s *session) publishLast() {
 	s.t.amend(func(p *download.Progress) {
 		p.DownloadBytesPerSecond, p.UploadBytesPerSecond = 0, 0
 		p.Peers.Connected, p.Peers.Seeds, p.Pieces.InProgress = 0, 0, 0
-		p.Trackers, p.WebSeeds = nil, nil
+		p.Trackers, p.WebSeeds, p.DHT = nil, nil, ""
 		if s.atRest() {
 			p.State = download.StateComplete
 		}

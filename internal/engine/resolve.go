@@ -137,7 +137,7 @@ func (r *resolving) publish(atOnce bool) {
 	stats := r.swarm.Stats(now)
 	r.t.amend(func(p *download.Progress) {
 		p.Peers = download.Peers{Connected: stats.Connected, Known: stats.Known}
-		p.Trackers = r.trackers.Status()
+		p.Trackers, p.DHT = r.trackers.Status(), r.dhtState(now)
 		if r.info != nil { // The rest is for those to say who check its files.
 			return
 		}
@@ -156,5 +156,5 @@ func (r *resolving) publish(atOnce bool) {
 func (r *resolving) end() {
 	r.t.hub.Store(nil)
 	<-r.close()
-	r.t.amend(func(p *download.Progress) { p.Peers.Connected, p.Trackers = 0, nil })
+	r.t.amend(func(p *download.Progress) { p.Peers.Connected, p.Trackers, p.DHT = 0, nil, "" })
 }

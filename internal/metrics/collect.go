@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 const prefix = "torrent_operator_"
 
@@ -19,6 +23,8 @@ var (
 	descPeers     = desc("peers", "Peers to which downloads are connected.")
 	descSeeds     = desc("peers_complete", "How many of torrent_operator_peers have every piece.")
 	descTrackers  = desc("trackers", "Trackers that downloads ask, by how their last answer was: good or bad.", "answer")
+	descDHT       = desc("downloads_in_dht", "TorrentDownloads that look for peers in the DHT, by how its nodes answer them: good, or bad if none has for 15 minutes.", "answer")
+	descShort     = desc("downloads_short_of_space", "TorrentDownloads whose volume has less free than they still have to write.")
 	descWebSeeds  = desc("web_seeds", "Web seeds that downloads ask, by how their last answer was: good or bad.", "answer")
 
 	descTotals = [kinds]*prometheus.Desc{
@@ -27,6 +33,10 @@ var (
 		uploaded:     desc("uploaded_bytes_total", "Payload sent to peers."),
 		failedPieces: desc("pieces_failed_total", "Pieces whose hash was wrong, which were fetched again."),
 		bannedPeers:  desc("peers_banned_total", "Peers and web seeds that were proved to have sent wrong bytes."),
+		writes:       desc("disk_writes_total", "How often something was written to files of torrents."),
+		writing:      desc("disk_write_seconds_total", "How long torrent_operator_disk_writes_total took."),
+		syncs:        desc("disk_syncs_total", "How often a file of a torrent was made durable."),
+		syncing:      desc("disk_sync_seconds_total", "How long torrent_operator_disk_syncs_total took."),
 		restarts:     desc("worker_restarts_total", "Worker Pods that ended before they were done."),
 	}
 )
@@ -35,6 +45,7 @@ var (
 func (d *Downloads) Describe(to chan<- *prometheus.Desc) {
 	for _, each := range []*prometheus.Desc{
 		descDownloads, descHindered, descWanted, descVerified, descDown, descUp, descPeers, descSeeds, descTrackers, descWebSeeds,
+		descDHT, descShort,
 	} {
 		to <- each
 	}
@@ -66,7 +77,13 @@ func (d *Downloads) Collect(to chan<- prometheus.Metric) {
 	gauge(descTrackers, float64(sum.refuses.trackers), "bad")
 	gauge(descWebSeeds, float64(sum.works.webSeeds), "good")
 	gauge(descWebSeeds, float64(sum.refuses.webSeeds), "bad")
+	gauge(descDHT, float64(sum.works.dht), "good")
+	gauge(descDHT, float64(sum.refuses.dht), "bad")
+	gauge(descShort, float64(sum.short))
 	for kind, total := range sum.total {
+		if kind == writing || kind == syncing {
+			total /= float64(time.Second)
+		}
 		to <- prometheus.MustNewConstMetric(descTotals[kind], prometheus.CounterValue, total)
 	}
 	d.times.Collect(to)
@@ -78,7 +95,8 @@ type sums struct {
 	states, reasons        map[string]int
 	wanted, done, down, up float64
 	peers, seeds           int
-	works, refuses         struct{ trackers, webSeeds int }
+	works, refuses         struct{ trackers, webSeeds, dht int }
+	short                  int
 	total                  [kinds]float64
 }
 
@@ -95,6 +113,7 @@ func (d *Downloads) sum() sums {
 		out.down, out.up = out.down+float64(s.down), out.up+float64(s.up)
 		out.peers, out.seeds = out.peers+s.peers, out.seeds+s.seeds
 		out.works.trackers, out.refuses.trackers = out.works.trackers+s.works.trackers, out.refuses.trackers+s.refuses.trackers
+		out.works.dht, out.refuses.dht, out.short = out.works.dht+s.works.dht, out.refuses.dht+s.refuses.dht, out.short+s.short
 		out.works.webSeeds, out.refuses.webSeeds = out.works.webSeeds+s.works.webSeeds, out.refuses.webSeeds+s.refuses.webSeeds
 	}
 	return out

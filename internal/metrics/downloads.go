@@ -37,7 +37,8 @@ type seen struct {
 	wanted, done   int64 // Bytes.
 	down, up       int64 // Bytes a second.
 	peers, seeds   int
-	works, refuses struct{ trackers, webSeeds int }
+	works, refuses struct{ trackers, webSeeds, dht int }
+	short          int // 1 if the volume lacks room.
 }
 
 // The counters, each a sum of what downloads count themselves.
@@ -47,6 +48,10 @@ const (
 	uploaded
 	failedPieces
 	bannedPeers
+	writes
+	writing // Nanoseconds.
+	syncs
+	syncing // Nanoseconds.
 	restarts
 	kinds
 )
@@ -103,6 +108,8 @@ func (d *Downloads) Saw(td *v1alpha1.TorrentDownload, next *v1alpha1.TorrentDown
 	for i := range p.WebSeeds {
 		tally(p.WebSeeds[i].LastError, &s.works.webSeeds, &s.refuses.webSeeds)
 	}
+	s.works.dht, s.refuses.dht = only(p.DHT == download.DHTAnswers), only(p.DHT == download.DHTSilent)
+	s.short = only(p.Disk.Short > 0)
 }
 
 func tally(problem string, works, refuses *int) {
@@ -111,6 +118,14 @@ func tally(problem string, works, refuses *int) {
 	} else {
 		*refuses++
 	}
+}
+
+// only is 1 if something is so.
+func only(so bool) int {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 // Forget takes a download out that is gone. What it counted stays counted.
@@ -139,6 +154,7 @@ func counters(p *download.Progress, restarted int64) [kinds]int64 {
 	return [kinds]int64{
 		downloaded: p.BytesDownloaded, wasted: p.BytesWasted, uploaded: p.BytesUploaded,
 		failedPieces: p.PiecesFailed, bannedPeers: p.PeersBanned, restarts: restarted,
+		writes: p.Disk.Writes, writing: int64(p.Disk.Writing), syncs: p.Disk.Syncs, syncing: int64(p.Disk.Syncing),
 	}
 }
 

@@ -99,15 +99,19 @@ func TestDownloadsAreAddedUpAndForgotten(t *testing.T) {
 			BytesDownloaded: 50, BytesWasted: 5, BytesUploaded: 7, PiecesFailed: 2, PeersBanned: 1,
 			DownloadBytesPerSecond: 10, UploadBytesPerSecond: 3, Peers: download.Peers{Connected: 4, Seeds: 2},
 			Trackers: []download.Tracker{{}, {LastError: "no"}}, WebSeeds: []download.WebSeed{{LastError: "no"}},
+			DHT:  map[string]download.DHT{"a": download.DHTAnswers, "b": download.DHTSilent}[name],
+			Disk: download.Disk{Writes: 3, Writing: 600 * time.Millisecond, Syncs: 2, Syncing: 2 * time.Second, Short: 1},
 		})
 	}
 	counted := map[string]float64{
 		"downloaded_bytes_total": 100, "wasted_bytes_total": 10, "uploaded_bytes_total": 14, "pieces_failed_total": 4, "peers_banned_total": 2,
+		"disk_writes_total": 6, "disk_write_seconds_total": 1.2, "disk_syncs_total": 4, "disk_sync_seconds_total": 4,
 	}
 	want := map[string]float64{
 		"downloads{state=Downloading}": 2, "wanted_bytes": 200, "verified_bytes": 80,
 		"download_bytes_per_second": 20, "upload_bytes_per_second": 6, "peers": 8, "peers_complete": 4,
 		"trackers{answer=good}": 2, "trackers{answer=bad}": 2, "web_seeds{answer=bad}": 2,
+		"downloads_in_dht{answer=good}": 1, "downloads_in_dht{answer=bad}": 1, "downloads_short_of_space": 2,
 	}
 	maps.Copy(want, counted)
 	if diff := cmp.Diff(want, notZero(values(t, d))); diff != "" {
@@ -187,7 +191,7 @@ func TestTheNumberOfSeriesIsBounded(t *testing.T) {
 		d.Saw(object(reason), status(reason, v1alpha1.ConditionStalled), nil)
 	}
 	got := slices.Collect(maps.Keys(values(t, d)))
-	if most := len(states) + len(hindrances) + 20; len(got) > most {
+	if most := len(states) + len(hindrances) + 27; len(got) > most {
 		t.Errorf("%d series, want %d at most", len(got), most)
 	}
 }

@@ -47,6 +47,7 @@ func someProgress() download.Progress {
 		At: when, State: download.StateStalled, InfoHash: "0123456789012345678901234567890123456789", Name: "näme <1>",
 		Selection: "s", BytesTotal: 100, BytesVerified: 40, BytesDownloaded: 50, BytesWasted: 10, BytesUploaded: 60,
 		DownloadBytesPerSecond: 7, UploadBytesPerSecond: 8, PiecesFailed: 5, PeersBanned: 6,
+		Disk: download.Disk{Writes: 11, Syncs: 12, Writing: 13, Syncing: 14, Short: 15}, DHT: download.DHTSilent,
 		Pieces: download.Pieces{Length: 10, Total: 10, Verified: 4, InProgress: 1, Have: []byte{0xf0, 0x00}},
 		Peers:  download.Peers{Connected: 3, Seeds: 2, Known: 9}, Checked: 0.5, LastReceived: when.Add(time.Second), CompletedAt: when.Add(time.Minute),
 		Trackers: []download.Tracker{{URL: "http://tracker.example.org", LastError: "gone", NextAnnounce: when, Seeds: -1, Peers: 4}},

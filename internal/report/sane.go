@@ -17,6 +17,12 @@ func sane(p download.Progress) download.Progress {
 	p.BytesWasted = max(0, p.BytesWasted)
 	p.PiecesFailed, p.PeersBanned = max(0, p.PiecesFailed), max(0, p.PeersBanned)
 	p.DownloadBytesPerSecond, p.UploadBytesPerSecond = max(0, p.DownloadBytesPerSecond), max(0, p.UploadBytesPerSecond)
+	d := &p.Disk
+	d.Writes, d.Syncs, d.Short = max(0, d.Writes), max(0, d.Syncs), max(0, d.Short)
+	d.Writing, d.Syncing = max(0, d.Writing), max(0, d.Syncing)
+	if p.DHT != download.DHTAnswers && p.DHT != download.DHTSilent {
+		p.DHT = ""
+	}
 	n := &p.Pieces
 	n.Length, n.Total = max(0, n.Length), between(0, n.Total, math.MaxInt32)
 	n.Verified, n.InProgress = between(0, n.Verified, n.Total), between(0, n.InProgress, n.Total)

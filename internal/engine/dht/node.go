@@ -60,6 +60,7 @@ type Node struct {
 	last     SearchID
 	pings    []netip.AddrPort // Nodes that peers told of, to be made sure of.
 	kept     time.Time        // When upkeep was done last.
+	heard    time.Time        // When a question was answered last; zero if none was.
 	tokens   tokens
 	crowd    crowd
 	out      tap // Our questions,
@@ -123,6 +124,9 @@ func (n *Node) Size() (size int) {
 	}
 	return size
 }
+
+// Heard returns when a question was answered last; the zero time if none was.
+func (n *Node) Heard() time.Time { return n.heard }
 
 // Handle takes in a packet.
 func (n *Node) Handle(now time.Time, b []byte, from netip.AddrPort) *Effects {
@@ -242,6 +246,7 @@ func (n *Node) replied(m *message, from netip.AddrPort) {
 		}
 		return
 	}
+	n.heard = n.now
 	if router := f.of != nil && f.to.ID == (ID{}); !router {
 		s.table.answered(n.now, Contact{m.id, from})
 	}

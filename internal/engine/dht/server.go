@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,6 +42,8 @@ type Server struct {
 	ctx     context.Context // Ends with Close.
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // The goroutine, and resolutions.
+
+	heard atomic.Int64 // Node.Heard in seconds of Unix time.
 
 	mu    sync.Mutex // Guards calls.
 	calls []func(now time.Time, n *Node)
@@ -143,6 +146,11 @@ func (s *Server) Enter(host string, port int) {
 	})
 }
 
+// Answers says whether anybody has answered us lately.
+func (s *Server) Answers(now time.Time) bool {
+	return now.Unix()-s.heard.Load() < int64(goodFor/time.Second)
+}
+
 // Close ends taking part, and keeps what is known for the next start.
 func (s *Server) Close() {
 	s.cancel()
@@ -205,6 +213,7 @@ func (s *Server) run() {
 			fx = n.Tick(now)
 			wake = time.Time{}
 		}
+		s.heard.Store(n.Heard().Unix())
 		for _, p := range fx.Send {
 			s.cfg.Send(p.Data, p.To)
 		}

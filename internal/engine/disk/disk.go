@@ -167,6 +167,7 @@ func (d *Disk) syncAll(interval time.Duration) {
 			if err := s.Sync(context.Background()); err != nil && !errors.Is(err, ErrClosed) {
 				s.tell(err)
 			}
+			s.lookForRoom()
 		}
 	}
 }

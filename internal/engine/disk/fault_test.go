@@ -293,6 +293,57 @@ func TestRealVolumeThatFillsUpIsToldAndGoesOnLater(t *testing.T) {
 	}
 }
 
+// What is missing may have had room when the files were opened, and have none
+// when others have written; what was preallocated needs none.
+func TestTheLoadSaysWhatTheVolumeLacks(t *testing.T) {
+	for _, reserved := range []bool{false, true} {
+		dir := tmpfs(t, "2m")
+		s := newSample(t, 1, 4*block.Size, part{"a", 1 << 20, ""})
+		d, _ := newRealDisk(t)
+		c := &client{sample: s, results: make(chan Result, 4096)}
+		var err error
+		c.Store, err = d.Open(t.Context(), Spec{
+			Dir: dir, Info: s.Info, InfoHash: s.InfoHash, Preallocate: reserved, Done: func(r Result) { c.results <- r },
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.fetch(0)
+		if err := c.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.lookForRoom()
+		if l := c.Load(); l.Short != 0 || l.Writes < 1 || l.Syncs < 1 || l.Writing <= 0 || l.Syncing <= 0 {
+			t.Errorf("reserved=%v: with room for all, %+v", reserved, l)
+		}
+		var v unix.Statfs_t
+		if err := unix.Statfs(dir, &v); err != nil {
+			t.Fatal(err)
+		}
+		missing, page := int64(1<<20-4*block.Size), int64(4096)
+		leave := missing - 2*page
+		ballast := filepath.Join(dir, "ballast")
+		if err := os.WriteFile(ballast, make([]byte, max(0, int64(v.Bavail)*v.Bsize-leave)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.lookForRoom()
+		want := 2 * page
+		if reserved {
+			want = 0
+		}
+		if l := c.Load(); l.Short != want {
+			t.Errorf("reserved=%v: it lacks %d, want %d", reserved, l.Short, want)
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if c.lookForRoom(); c.Load().Short != 0 {
+			t.Errorf("reserved=%v: it lacks %d when the others have gone", reserved, c.Load().Short)
+		}
+		c.mustClose(t)
+	}
+}
+
 func TestPreallocationTakesTheSpaceAtOnce(t *testing.T) {
 	dir := tmpfs(t, "4m")
 	s := newSample(t, 1, 4*block.Size, part{"a", 1 << 20, ""}, part{"b", 3000, ""})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 
 	"github.com/torrent-operator/torrent-operator/internal/engine/block"
 )
@@ -102,6 +103,7 @@ func (s *Store) writeFile(i int, chunks [][]byte, off int64) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	defer h.dirty.Store(true) // After the write, so that no sync under way is taken for its sync.
+	defer took(&s.load.writes, &s.load.writing, time.Now())
 	return fault("write", s.name(i), writeAll(h, chunks, off))
 }
 

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // handles is the engine's one cache of open files. Idle ones are closed,
@@ -151,7 +152,10 @@ func (h *handle) flush() error {
 	if !h.dirty.Swap(false) {
 		return nil
 	}
-	if err := h.Sync(); err != nil {
+	began := time.Now()
+	err := h.Sync()
+	took(&h.key.store.load.syncs, &h.key.store.load.syncing, began)
+	if err != nil {
 		err = fault("sync", h.key.store.name(h.key.file), err)
 		h.key.store.lose(err)
 		return err

@@ -42,7 +42,7 @@ func (d *Disk) Open(ctx context.Context, spec Spec, progress func(done, total in
 	}
 	folder := folderOf(spec.InfoHash)
 	s := &Store{
-		disk: d, fs: fsys, info: spec.Info, done: spec.Done, folder: folder, lock: lock, whole: spec.ReadOnly,
+		disk: d, fs: fsys, info: spec.Info, done: spec.Done, folder: folder, lock: lock, whole: spec.ReadOnly, reserved: spec.Preallocate,
 		have:    bitfield.New(spec.Info.PieceCount()),
 		durable: bitfield.New(spec.Info.PieceCount()),
 		pieces:  map[uint32]*assembly{},

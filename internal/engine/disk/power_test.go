@@ -21,14 +21,14 @@ import (
 func TestPowerCutAtAnyInstantMakesNoWrongClaim(t *testing.T) {
 	s := mixed(t, 1)
 	whole := newMemFS()
-	download(whole, s)
+	fetchTillTheEnd(whole, s)
 	if whole.ops < 30 {
 		t.Fatalf("only %d changes", whole.ops)
 	}
 	for cut := 1; cut <= whole.ops; cut++ {
 		m := newMemFS()
 		m.cut = cut
-		durable := download(m, s)
+		durable := fetchTillTheEnd(m, s)
 		for seed := range uint64(4) {
 			after := m.afterCut(rand.New(rand.NewPCG(seed, uint64(cut))))
 			if err := goOn(t, after, s, durable); err != nil {
@@ -69,11 +69,11 @@ func TestPowerCutDuringALaterRunMakesNoWrongClaim(t *testing.T) {
 		d.Close()
 
 		whole := before.afterKill()
-		download(whole, s)
+		fetchTillTheEnd(whole, s)
 		for cut := 1; cut <= whole.ops; cut++ {
 			m := before.afterKill()
 			m.cut = cut
-			durable := download(m, s)
+			durable := fetchTillTheEnd(m, s)
 			for p := range kept.All() {
 				durable.Set(p)
 			}
@@ -87,9 +87,9 @@ func TestPowerCutDuringALaterRunMakesNoWrongClaim(t *testing.T) {
 	}
 }
 
-// download fetches s until it is complete or the power goes, and returns what
+// fetchTillTheEnd fetches s until it is complete or the power goes, and returns what
 // was said to be durable.
-func download(m *memFS, s *sample) (durable *bitfield.Bitfield) {
+func fetchTillTheEnd(m *memFS, s *sample) (durable *bitfield.Bitfield) {
 	d := volume(m, 7)
 	d.workers = 1
 	defer d.Close()
@@ -192,7 +192,7 @@ func TestPiecesBecomeDurableByThemselves(t *testing.T) {
 func TestKillAtAnyInstantLosesNoWrittenPiece(t *testing.T) {
 	s := mixed(t, 2)
 	whole := newMemFS()
-	download(whole, s)
+	fetchTillTheEnd(whole, s)
 	for cut := 1; cut <= whole.ops; cut++ {
 		m := newMemFS()
 		m.cut = cut

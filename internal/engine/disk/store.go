@@ -86,6 +86,9 @@ type Store struct {
 	whole  bool // It has to be complete, because nothing may be written: Spec.ReadOnly.
 	hashed bool // Set by Open.
 
+	reserved bool // The space of the files is taken already: Spec.Preallocate.
+	load     load
+
 	// What Open has found out, and nobody changes after it.
 	selected *bitfield.Bitfield // Files that are wanted, and all padding.
 	wanted   *bitfield.Bitfield // Pieces that hold bytes of these files.

@@ -223,13 +223,7 @@ func (s *Store) checkSpace(v *survey) error {
 	if need == 0 {
 		return nil
 	}
-	f, err := s.fs.OpenFile(s.folder, os.O_RDONLY, 0)
-	if err != nil {
-		return fault("open", s.folder, err)
-	}
-	defer f.Close()
-	free, ok := freeSpace(f)
-	if ok && free < need {
+	if free := s.room(need); free < need {
 		return fmt.Errorf("%q needs %d more bytes and the volume has %d: %w", s.info.Name, need, free, ErrNoSpace)
 	}
 	return nil
