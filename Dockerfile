@@ -22,7 +22,8 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X github.com/torrent-operator/torrent-operator/internal/version.stamp=$VERSION,$COMMIT,$DATE" \
     -o /out/torrent-operator . && \
-    go run ./cmd/image -sbom /out/torrent-operator -version "$VERSION" -date "$DATE" -output /out/torrent-operator.spdx.json
+    go run ./cmd/image -sbom /out/torrent-operator -version "$VERSION" -date "$DATE" -output /out/torrent-operator.spdx.json && \
+    go run ./cmd/image -notices . -output /out/THIRD-PARTY-NOTICES
 
 FROM gcr.io/distroless/static:nonroot
 ARG VERSION=dev
@@ -36,6 +37,7 @@ LABEL org.opencontainers.image.title="torrent-operator" \
       org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.created="$DATE"
 COPY --from=build /out/torrent-operator.spdx.json /usr/share/sbom/torrent-operator.spdx.json
+COPY --from=build /out/THIRD-PARTY-NOTICES /usr/share/doc/torrent-operator/THIRD-PARTY-NOTICES
 COPY --from=build /out/torrent-operator /torrent-operator
 USER 65532:65532
 ENTRYPOINT ["/torrent-operator"]

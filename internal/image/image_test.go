@@ -98,7 +98,7 @@ func TestTheOperatorsImageHasTheRightUserEntrypointAndLabelsOnEachPlatform(t *te
 	programs := map[string]string{"amd64": "a program", "arm64": "another program"}
 	var images []Image
 	for _, architecture := range []string{"amd64", "arm64"} {
-		i, err := operator([]byte(programs[architecture]), []byte("a bill"), of, "linux/"+architecture)
+		i, err := operator([]byte(programs[architecture]), []byte("a bill"), []byte("notices"), of, "linux/"+architecture)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,6 +137,9 @@ func TestTheOperatorsImageHasTheRightUserEntrypointAndLabelsOnEachPlatform(t *te
 		}
 		if got := string(layer["usr/share/sbom/torrent-operator.spdx.json"]); got != "a bill" {
 			t.Errorf("the bill of materials is %q", got)
+		}
+		if got := string(layer["usr/share/doc/torrent-operator/THIRD-PARTY-NOTICES"]); got != "notices" {
+			t.Errorf("the licenses of others are %q", got)
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(layer["etc/ssl/certs/ca-certificates.crt"]) {
 			t.Error("no certificate authority is in the image")
@@ -189,7 +192,7 @@ func TestTheSameFilesAreTheSameImage(t *testing.T) {
 }
 
 func TestAPlatformThatIsNoneIsRefused(t *testing.T) {
-	if _, err := operator(nil, nil, version.Info{}, "amd64"); err == nil || !strings.Contains(err.Error(), "linux/amd64") {
+	if _, err := operator(nil, nil, nil, version.Info{}, "amd64"); err == nil || !strings.Contains(err.Error(), "linux/amd64") {
 		t.Errorf("the platform amd64: %v; want an error that says what one looks like", err)
 	}
 }

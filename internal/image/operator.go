@@ -19,6 +19,9 @@ const nobody = "65532:65532"
 // names that end so.
 const billPath = "usr/share/sbom/torrent-operator.spdx.json"
 
+// noticesPath is where the licenses of what it consists of lie.
+const noticesPath = "usr/share/doc/torrent-operator/THIRD-PARTY-NOTICES"
+
 // WriteOperator writes an archive of the operator's image under a name, for
 // platforms such as linux/amd64. It builds the program of the module in which
 // the working directory lies, and has it say what it was built from. The same
@@ -30,11 +33,15 @@ func WriteOperator(ctx context.Context, w io.Writer, name string, of version.Inf
 		if err != nil {
 			return err
 		}
-		bill, err := SBOM(program, of)
+		licenses, err := Licenses(ctx, p, programPackage, imagePackage)
 		if err != nil {
 			return err
 		}
-		i, err := operator(program, bill, of, p)
+		bill, err := SBOM(program, of, licenses)
+		if err != nil {
+			return err
+		}
+		i, err := operator(program, bill, Notices(licenses), of, p)
 		if err != nil {
 			return err
 		}
@@ -44,7 +51,7 @@ func WriteOperator(ctx context.Context, w io.Writer, name string, of version.Inf
 }
 
 // operator is the image that Dockerfile describes, without a base below it.
-func operator(program, bill []byte, of version.Info, platform string) (Image, error) {
+func operator(program, bill, notices []byte, of version.Info, platform string) (Image, error) {
 	system, architecture, ok := strings.Cut(platform, "/")
 	if !ok {
 		return Image{}, fmt.Errorf("%q is no platform, which would be linux/amd64 for instance", platform)
@@ -74,6 +81,7 @@ func operator(program, bill []byte, of version.Info, platform string) (Image, er
 			{Path: "etc/group", Content: []byte("nonroot:x:65532:\n")},
 			{Path: "etc/ssl/certs/ca-certificates.crt", Content: certificates},
 			{Path: billPath, Content: bill},
+			{Path: noticesPath, Content: notices},
 			{Path: "torrent-operator", Executable: true, Content: program},
 		},
 	}, nil
@@ -89,7 +97,7 @@ func build(ctx context.Context, of version.Info, platform string) ([]byte, error
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "torrent-operator")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+of.LinkerFlags(), "-o", program,
-		"github.com/torrent-operator/torrent-operator")
+		programPackage)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building torrent-operator for %s: %w: %s", platform, err, out)

@@ -68,8 +68,9 @@ const (
 )
 
 // SBOM is the bill of materials of a Go program: the modules that Go has noted
-// down in it, in SPDX 2.3. The same program has the same bill.
-func SBOM(program []byte, of version.Info) ([]byte, error) {
+// down in it, in SPDX 2.3, with what is known of their licenses. The same
+// program has the same bill.
+func SBOM(program []byte, of version.Info, licenses []License) ([]byte, error) {
 	build, err := buildinfo.Read(bytes.NewReader(program))
 	if err != nil {
 		return nil, fmt.Errorf("reading of what the program was built: %w", err)
@@ -90,10 +91,11 @@ func SBOM(program []byte, of version.Info) ([]byte, error) {
 		Relationships:     []relationship{{spdxRoot, "DESCRIBES", own.ID}},
 	}
 	add := func(p *spdxPackage) {
+		p.LicenseDeclared = declared(licenses, p.Name)
 		b.Packages = append(b.Packages, *p)
 		b.Relationships = append(b.Relationships, relationship{own.ID, "DEPENDS_ON", p.ID})
 	}
-	std := module(&debug.Module{Path: "stdlib", Version: strings.TrimPrefix(build.GoVersion, "go")}, "")
+	std := module(&debug.Module{Path: stdlib, Version: strings.TrimPrefix(build.GoVersion, "go")}, "")
 	add(&std)
 	for _, m := range build.Deps {
 		if m.Replace != nil {

@@ -51,7 +51,11 @@ func checkBill(t *testing.T, program []byte) {
 	if err != nil || len(build.Deps) == 0 {
 		t.Fatalf("%v, %d modules", err, len(build.Deps))
 	}
-	raw, err := SBOM(program, of)
+	licenses, err := Licenses(t.Context(), "linux/"+runtime.GOARCH, programPackage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := SBOM(program, of, licenses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +71,9 @@ func checkBill(t *testing.T, program []byte) {
 	var names, ids []string
 	for i := range got.Packages {
 		names, ids = append(names, got.Packages[i].Name), append(ids, got.Packages[i].ID)
+		if got.Packages[i].LicenseDeclared == noAssertion {
+			t.Errorf("nothing is said of the license of %s", got.Packages[i].Name)
+		}
 		if !id.MatchString(got.Packages[i].ID) {
 			t.Errorf("%q is no identifier of SPDX", got.Packages[i].ID)
 		}
@@ -93,7 +100,7 @@ func TestABillWithoutADateHasOneNevertheless(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, date := range []string{"", "2026-01-02", "2026-01-02T03:04:05+01:00"} {
-		raw, err := SBOM(program, version.Info{Date: date})
+		raw, err := SBOM(program, version.Info{Date: date}, nil)
 		if err != nil || !strings.Contains(string(raw), `"created": "1970-01-01T00:00:00Z"`) {
 			t.Errorf("date %q: %v", date, err)
 		}
@@ -101,7 +108,7 @@ func TestABillWithoutADateHasOneNevertheless(t *testing.T) {
 }
 
 func TestWhatIsNoGoProgramHasNoBill(t *testing.T) {
-	if _, err := SBOM([]byte("#!/bin/sh\n"), version.Info{}); err == nil {
+	if _, err := SBOM([]byte("#!/bin/sh\n"), version.Info{}, nil); err == nil {
 		t.Error("no error")
 	}
 }
