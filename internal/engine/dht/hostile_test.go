@@ -2,6 +2,7 @@ package dht
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -203,5 +204,78 @@ func TestALookupAtItsLimits(t *testing.T) {
 	}
 	if n := len(one.values); n != maxPeersPerHost {
 		t.Errorf("one lookup finds %d peers at one host", n)
+	}
+}
+
+// Whoever says first that a node has an id far from the target must not keep a
+// lookup from that node.
+func TestAWrongIDDoesNotHideANode(t *testing.T) {
+	rng := testRand()
+	honest := Contact{idFor(peerAt(1).Addr(), rng), peerAt(1)}
+	target := honest.ID
+	far := honest.ID
+	far[0] ^= 0xff
+	begin := func(first ID) *lookup {
+		l := newLookup(&side{id: ID{0xff}}, findNode, target)
+		l.add(Contact{first, honest.Addr}, 1)
+		return l
+	}
+
+	l := begin(far)
+	l.add(honest, 1)
+	if c := l.next(start); len(l.candidates) != 1 || c == nil || c.ID != honest.ID || !c.fits {
+		t.Errorf("of two ids the further one counts: %+v", c)
+	}
+	l.begin(start, l.candidates[0])
+	l.add(Contact{target, honest.Addr}, 1)
+	if len(l.candidates) != 1 || l.candidates[0].state != asking {
+		t.Error("a host that is being asked has another place")
+	}
+
+	l = begin(far)
+	other := Contact{ID{1: 1}, peerAt(300)}
+	other.ID[0] = honest.ID[0] ^ 1
+	l.add(other, 1)
+	c := l.candidates[1]
+	l.begin(start, c)
+	if l.is(c, honest.ID); l.candidates[0] != c || !c.fits || l.groups[groupOf(c.Addr)] != 1 {
+		t.Errorf("who has said that it is closer has not moved: %+v", l.candidates)
+	}
+}
+
+// A node that was said to be another one is listened to all the same.
+func TestTheAnswerOfANodeWhoseIDWasWrongCounts(t *testing.T) {
+	n := newAlone(t, Config{})
+	known, hash := Contact{idFor(peerAt(1).Addr(), testRand()), peerAt(1)}, ID{7}
+	n.enter(known)
+	n.Search(hash, 1)
+	asked := n.questions()
+	hidden, peer := peerAt(300), peerAt(600)
+	m := message{kind: answer, id: known.ID, transaction: asked[known.Addr].transaction, nodes: [2][]Contact{{{ID{8}, hidden}}, nil}}
+	asked = n.sent(n.Handle(n.now, m.bytes(), known.Addr))
+	if asked[hidden].method != getPeers {
+		t.Fatalf("asked are %v", asked)
+	}
+	m = message{kind: answer, id: ID{9}, transaction: asked[hidden].transaction, values: []netip.AddrPort{peer}}
+	if fx := n.Handle(n.now, m.bytes(), hidden); len(fx.Found) != 1 || !slices.Equal(fx.Found[0].Addrs, []netip.AddrPort{peer}) {
+		t.Errorf("found %v", fx.Found)
+	}
+}
+
+// What a node of the Internet says of peers in local networks is of its own
+// network, or a lie that would have ours called at.
+func TestPeersInLocalNetworksAreTakenOfLocalNodesAlone(t *testing.T) {
+	for at, want := range map[string]int{"20.0.0.1:6881": 1, "10.0.0.1:6881": 2} {
+		n := newAlone(t, Config{})
+		known := Contact{idFor(netip.MustParseAddrPort(at).Addr(), testRand()), netip.MustParseAddrPort(at)}
+		n.enter(known)
+		n.Search(ID{7}, 1)
+		m := message{
+			kind: answer, id: known.ID, transaction: n.questions()[known.Addr].transaction,
+			values: []netip.AddrPort{peerAt(600), netip.MustParseAddrPort("192.168.0.1:80")},
+		}
+		if fx := n.Handle(n.now, m.bytes(), known.Addr); len(fx.Found) != 1 || len(fx.Found[0].Addrs) != want {
+			t.Errorf("of %s, found %v", at, fx.Found)
+		}
 	}
 }

@@ -80,4 +80,5 @@ const (
 	maxPeers        = 200              // Peers of one,
 	maxPeersPerHost = 4                // of them of one host.
 	peerLife        = 30 * time.Minute // An announce counts for so long.
+	expireTurn      = time.Minute      // From one look at all torrents for a place to the next.
 )

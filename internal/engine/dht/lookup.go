@@ -39,7 +39,7 @@ type lookup struct {
 
 	candidates []*candidate // The closest first, at most maxCandidates.
 	routers    []*candidate // Of whom the id is not known: asked first of all.
-	places     map[place]bool
+	places     map[place]*candidate
 	groups     map[place]int
 
 	asked, strays int // Questions so far; of these to nodes whose id does not follow from their address.
@@ -54,37 +54,74 @@ type lookup struct {
 func newLookup(s *side, method string, target ID) *lookup {
 	return &lookup{
 		side: s, method: method, target: target,
-		places: map[place]bool{}, groups: map[place]int{}, values: map[netip.AddrPort]bool{}, hosts: map[netip.Prefix]int{},
+		places: map[place]*candidate{}, groups: map[place]int{}, values: map[netip.AddrPort]bool{}, hosts: map[netip.Prefix]int{},
 	}
 }
 
 // route has a node asked whose id is not known.
 func (l *lookup) route(a netip.AddrPort) {
-	if p := placeOf(a); !l.places[p] && len(l.routers) < maxRouters {
-		l.places[p] = true
-		l.routers = append(l.routers, &candidate{Contact: Contact{Addr: a}})
+	if p := placeOf(a); l.places[p] == nil && len(l.routers) < maxRouters {
+		l.places[p] = &candidate{Contact: Contact{Addr: a}}
+		l.routers = append(l.routers, l.places[p])
 	}
 }
 
 // add remembers a node if it is among the closest. A host counts once, whatever
-// ids it is said to have, and a network twice.
+// ids it is said to have, and a network twice. Until it is asked, the closest
+// of those ids counts: else whoever says first that an honest node has an id far
+// away would hide it.
 func (l *lookup) add(c Contact, hops int) {
 	p, g := placeOf(c.Addr), groupOf(c.Addr)
-	if l.places[p] || c.ID == l.side.id || l.groups[g] >= maxPerGroup {
+	if c.ID == l.side.id {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(l.candidates, c, func(o *candidate, c Contact) int { return compare(l.target, o.ID, c.ID) })
+	switch old := l.places[p]; {
+	case old == nil && l.groups[g] >= maxPerGroup:
+		return
+	case old == nil:
+		l.insert(&candidate{Contact: c, hops: hops, fits: fits(c.ID, c.Addr.Addr())})
+	case old.state == unasked && old.ID != (ID{}) && compare(l.target, c.ID, old.ID) < 0:
+		l.remove(old)
+		l.insert(&candidate{Contact: c, hops: hops, fits: fits(c.ID, c.Addr.Addr())})
+	}
+}
+
+// insert puts a candidate in its place, if it is among the closest.
+func (l *lookup) insert(c *candidate) {
+	i, _ := slices.BinarySearchFunc(l.candidates, c, func(o, c *candidate) int { return compare(l.target, o.ID, c.ID) })
 	if i >= maxCandidates {
 		return
 	}
-	l.places[p] = true
-	l.groups[g]++
-	l.candidates = slices.Insert(l.candidates, i, &candidate{Contact: c, hops: hops, fits: fits(c.ID, c.Addr.Addr())})
+	l.places[placeOf(c.Addr)] = c
+	l.groups[groupOf(c.Addr)]++
+	l.candidates = slices.Insert(l.candidates, i, c)
 	if n := len(l.candidates) - 1; n == maxCandidates {
 		if last := l.candidates[n]; last.state != asking {
 			l.groups[groupOf(last.Addr)]--
 		}
 		l.candidates = l.candidates[:n]
+	}
+}
+
+// remove takes out a candidate, and returns false if it was not in.
+func (l *lookup) remove(c *candidate) bool {
+	i := slices.Index(l.candidates, c)
+	if i < 0 {
+		return false
+	}
+	l.candidates = slices.Delete(l.candidates, i, i+1)
+	l.groups[groupOf(c.Addr)]--
+	return true
+}
+
+// is takes in who a candidate says that it is: the id of a router was not known
+// before, and of any other the wrong one was told, which must not count against
+// it.
+func (l *lookup) is(c *candidate, id ID) {
+	in := l.remove(c)
+	c.ID, c.fits = id, fits(id, c.Addr.Addr())
+	if in {
+		l.insert(c)
 	}
 }
 

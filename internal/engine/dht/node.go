@@ -239,14 +239,14 @@ func (n *Node) replied(m *message, from netip.AddrPort) {
 	}
 	delete(n.flying, key)
 	s := f.side
-	if m.kind == failure || m.id == s.id || f.to.ID != (ID{}) && f.to.ID != m.id {
+	if m.kind == failure || m.id == s.id {
 		n.failed(f)
-		if m.kind == answer { // It is not who it was.
-			s.table.answered(n.now, Contact{m.id, from})
-		}
 		return
 	}
 	n.heard = n.now
+	if f.to.ID != (ID{}) && f.to.ID != m.id { // It is not who it was, or was said to be.
+		s.table.silent(n.now, f.to)
+	}
 	if router := f.of != nil && f.to.ID == (ID{}); !router {
 		s.table.answered(n.now, Contact{m.id, from})
 	}

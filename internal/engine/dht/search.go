@@ -162,12 +162,12 @@ func (n *Node) learned(f *flight, m *message) {
 			n.lead(other, m.nodes[family])
 		}
 	}
-	if f.to.ID == (ID{}) {
-		f.of.ID = m.id // A router's, which is not known before.
-		f.of.fits = fits(m.id, f.to.Addr.Addr())
+	if f.of.ID != m.id {
+		l.is(f.of, m.id)
 	}
 	l.took(f.of, m)
 	if l.search != nil {
+		m.values = slices.DeleteFunc(m.values, func(a netip.AddrPort) bool { return local(a.Addr()) && !local(f.to.Addr.Addr()) })
 		if fresh := l.fresh(m.values); len(fresh) > 0 {
 			n.fx.Found = append(n.fx.Found, Found{l.search.id, fresh})
 		}

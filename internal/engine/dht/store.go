@@ -10,7 +10,8 @@ import (
 
 // store is what peers have announced here, of one family.
 type store struct {
-	hashes map[ID]*announced // At most maxHashes.
+	hashes  map[ID]*announced // At most maxHashes.
+	expired time.Time         // When all of them were looked at last.
 }
 
 // announced are the peers of one torrent, at most maxPeers.
@@ -42,7 +43,9 @@ func (s *store) add(now time.Time, own, hash ID, peer netip.AddrPort) bool {
 // makeRoom drops what is over, and if that is nothing the torrent that is
 // furthest from own, unless hash is further.
 func (s *store) makeRoom(now time.Time, own, hash ID) bool {
-	s.expire(now)
+	if now.Sub(s.expired) >= expireTurn { // It costs a look at every peer, and strangers choose when.
+		s.expire(now)
+	}
 	if len(s.hashes) < maxHashes {
 		return true
 	}
@@ -95,6 +98,7 @@ func (s *store) get(now time.Time, hash ID, n int, rng *rand.Rand) []netip.AddrP
 
 // expire drops announces that were not repeated.
 func (s *store) expire(now time.Time) {
+	s.expired = now
 	for h, a := range s.hashes {
 		if a.expire(now); len(a.peers) == 0 {
 			delete(s.hashes, h)

@@ -67,6 +67,15 @@ func TestTorrentsAtTheirLimitTheClosestStay(t *testing.T) {
 	if !s.add(start.Add(peerLife), ID{}, hash(1<<30), peerAt(0)) {
 		t.Error("those that are over make no room")
 	}
+	if s.expired != start.Add(peerLife) {
+		t.Fatal("all were not looked at when there was no room")
+	}
+	for i := range maxHashes {
+		s.add(start.Add(peerLife+expireTurn-1), ID{}, hash(2*i+2), peerAt(i))
+	}
+	if s.expired != start.Add(peerLife) {
+		t.Error("strangers can have all looked at as often as they like")
+	}
 }
 
 func TestAnAnnounceCountsForItsTime(t *testing.T) {
