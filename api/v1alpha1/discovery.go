@@ -60,6 +60,15 @@ type Discovery struct {
 	// +optional
 	DHT Switch `json:"dht,omitempty"`
 
+	// local says whether peers are also found in the networks that the worker
+	// is connected to, by multicast, which tells all of these networks that the
+	// torrent is wanted: Enabled or Disabled. Few networks of Pods carry
+	// multicast from one to another. A private torrent's peers are never looked
+	// for so.
+	// +kubebuilder:default=Disabled
+	// +optional
+	Local Switch `json:"local,omitempty"`
+
 	// peerFilter says at which addresses there may be peers, found and calling
 	// ones alike. A change closes connections to those that are not let any
 	// more.

@@ -37,7 +37,7 @@ type downloadFlags struct {
 	port, maxPeers      int
 	trackers, peers     []string
 	webSeeds            []string
-	noPEX, dht          bool
+	noPEX, dht, local   bool
 	bootstrap           []string
 	allow, deny         networks
 	encryption          encryption
@@ -109,6 +109,7 @@ directly.
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
 	flags.BoolVar(&f.dht, "dht", dhtDefault(), "find peers without a tracker too, in the DHT: it tells strangers which torrents are wanted here, but never of private ones (env "+dhtEnv+")")
 	flags.StringArrayVar(&f.bootstrap, "dht-bootstrap", engine.PublicDHT, "host:port of a node by which to get into the DHT, instead of the well-known ones; may be given several times")
+	flags.BoolVar(&f.local, "local", false, "find peers in local networks too: it tells all of these networks which torrents are wanted here, but never of private ones")
 	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
 	flags.Var(&f.deny, "deny-peers", "network in which there may be no peers, also if it is part of one of --allow-peers; may be given several times")
 	flags.Var(&f.encryption, "encryption", "encrypt connections to peers: allow, prefer, require or disable; allow connects in the clear first, prefer encrypted (default allow)")
@@ -241,7 +242,7 @@ func (f *downloadFlags) spec(t torrent) engine.Spec {
 	s := engine.Spec{
 		Metainfo: t.meta, Magnet: t.magnet, Dir: f.output, Owner: fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		Files:    files,
-		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX, Credentials: f.credentials,
+		Trackers: f.trackers, Peers: f.peers, WebSeeds: f.webSeeds, NoPEX: f.noPEX, Local: f.local, Credentials: f.credentials,
 		Filter: download.PeerFilter{Allow: f.allow, Deny: f.deny}, Encryption: download.Encryption(f.encryption),
 		Limits: download.Limits{
 			DownloadBytesPerSecond: int64(f.limitDown), UploadBytesPerSecond: int64(f.limitUp), MaxPeers: f.maxPeers,

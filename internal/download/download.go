@@ -45,6 +45,7 @@ type Request struct {
 	WebSeeds     []string // URLs of web servers that have the torrent's files, added to those of the torrent.
 	NoPEX        bool     // Peers are not asked for further peers, nor told of any (BEP 11).
 	NoDHT        bool     // The DHT is not asked for peers, nor told of the torrent (BEP 5), also where the executor takes part in it.
+	Local        bool     // Peers are looked for in local networks too, by multicast (BEP 14). They never are for a private torrent.
 	PeerFilter   PeerFilter
 	Encryption   Encryption
 	Credentials  []Credential

@@ -10,6 +10,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/bencode"
+	"github.com/torrent-operator/torrent-operator/internal/engine/lsd"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
@@ -240,5 +241,75 @@ func TestBEP5NodesOfPeersAreAsked(t *testing.T) {
 	}
 	if answer, err := wire.ParseHandshake(got[:wire.HandshakeLen]); err != nil || !answer.DHT() {
 		t.Errorf("the handshake %+v, %v", answer, err)
+	}
+}
+
+// onLoopback has an engine speak of its torrents where only this machine hears.
+func onLoopback(t *testing.T) *Engine {
+	t.Helper()
+	e := newTestEngine(t, Config{})
+	e.local.interfaces = loopbacks
+	return e
+}
+
+func loopbacks() ([]net.Interface, error) {
+	all, err := net.Interfaces()
+	return slices.DeleteFunc(all, func(i net.Interface) bool { return i.Flags&net.FlagLoopback == 0 }), err
+}
+
+// Nobody but the local network tells the one of the other, and of what the
+// torrent is.
+func TestBEP14TwoEnginesFindEachOtherInTheLocalNetwork(t *testing.T) {
+	root := content{"data": 300_000}.write(t, "content")
+	m := create(t, root, 32<<10, "")
+	seeder, leecher := onLoopback(t), onLoopback(t)
+	tor, err := seeder.Add(Spec{Metainfo: m, Dir: filepath.Dir(root), Local: true, Seeding: download.Seeding{Policy: download.SeedForever}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the seed to check its data", is(download.StateSeeding))
+	dir := t.TempDir()
+	tor, err = leecher.Add(Spec{Magnet: m.Magnet(), Dir: dir, Local: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, tor, "the download", is(download.StateComplete))
+	sameTree(t, root, filepath.Join(dir, "content"))
+}
+
+// Local networks are told of a torrent if that is wanted, also later, and never
+// of a private one.
+func TestLocalNetworksAreToldOfWhatIsWanted(t *testing.T) {
+	root := content{"data": 100_000}.write(t, "content")
+	e := onLoopback(t)
+	private, err := metainfo.Create(t.Context(), root, metainfo.CreateOptions{PieceLength: 32 << 10, Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last *Torrent
+	for _, s := range []Spec{{Metainfo: private, Local: true}, {Metainfo: create(t, root, 32<<10, "")}} {
+		s.Dir, s.Seeding = filepath.Dir(root), download.Seeding{Policy: download.SeedForever}
+		if last, err = e.Add(s); err != nil {
+			t.Fatal(err)
+		}
+		await(t, last, "the seed to check its data", is(download.StateSeeding))
+	}
+	e.local.mu.Lock()
+	if e.local.server != nil {
+		t.Error("somebody is told of a torrent that is private, or that nobody wants told of")
+	}
+	e.local.mu.Unlock()
+	other, err := lsd.Start(lsd.Config{Port: 1, Addrs: loopback, Interfaces: loopbacks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	found := make(chan netip.AddrPort, 10)
+	other.Tell(last.hash, func(a netip.AddrPort) { found <- a })
+	if !last.Update(Update{Local: true, Seeding: download.Seeding{Policy: download.SeedForever}}) {
+		t.Fatal("not taken")
+	}
+	if a := <-found; a.String() != e.addr() {
+		t.Errorf("found %s, and the engine is at %s", a, e.addr())
 	}
 }

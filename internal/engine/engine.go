@@ -79,6 +79,7 @@ type Engine struct {
 	tracker  *tracker.Client
 	dht      *dht.Server // nil without.
 	down, up *rate.Limiter
+	local    localNetworks
 	metadata *budget // For what is fetched of info dictionaries.
 	lookup   func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
@@ -165,6 +166,7 @@ type Spec struct {
 	WebSeeds []string       // URLs (BEP 19), added to the torrent's own.
 	NoPEX    bool           // Peers are not exchanged (BEP 11). They never are in a private torrent (BEP 27).
 	NoDHT    bool           // The DHT is not asked for this torrent, and not told of it. It never is for a private torrent (BEP 27).
+	Local    bool           // Peers are looked for in local networks, by multicast (BEP 14). They never are for a private torrent.
 	Filter   download.PeerFilter
 	// Encryption holds for connections to peers, not for web seeds.
 	Encryption download.Encryption
@@ -233,6 +235,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	if e.dht != nil {
 		e.dht.Close()
 	}
+	e.local.close()
 	if err == nil {
 		e.disk.Close()
 	}

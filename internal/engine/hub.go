@@ -13,6 +13,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine/dht"
 	"github.com/torrent-operator/torrent-operator/internal/engine/disk"
 	"github.com/torrent-operator/torrent-operator/internal/engine/limiter"
+	"github.com/torrent-operator/torrent-operator/internal/engine/lsd"
 	"github.com/torrent-operator/torrent-operator/internal/engine/swarm"
 	"github.com/torrent-operator/torrent-operator/internal/engine/tracker"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
@@ -35,7 +36,8 @@ type hub struct {
 	links links       // The connections; shared with those who dial and accept.
 
 	trackers *tracker.Session
-	dht      *dht.Search // nil while the DHT is not asked.
+	dht      *dht.Search  // nil while the DHT is not asked.
+	local    *lsd.Torrent // nil while local networks are not told.
 	// The ways to HTTP servers, with what was given for them.
 	toTrackers, toWebSeeds *transport.Keyring
 
@@ -77,6 +79,7 @@ func (h *hub) search(tiers [][]string, private bool) {
 		Stats: h.announced, Found: h.found, Logger: h.log,
 	})
 	h.useDHT(!h.want.NoDHT)
+	h.useLocal(h.want.Local)
 	h.findPeers(h.want.Peers)
 }
 
@@ -91,6 +94,7 @@ func (h *hub) apply(want Update) {
 	h.trackers.SetExtra(want.Trackers)
 	h.links.suit(want.Encryption)
 	h.useDHT(!want.NoDHT)
+	h.useLocal(want.Local)
 	if !sameFilter(want.Filter, h.want.Filter) {
 		h.forgetNamed() // Those that are let now are looked up again.
 	}
@@ -142,6 +146,7 @@ func (h *hub) leaveTrackers() {
 // trackers have taken the goodbye, or had the time for it.
 func (h *hub) close() (goodbye <-chan struct{}) {
 	h.useDHT(false)
+	h.useLocal(false)
 	h.links.close()
 	h.inbox.close()
 	h.wake.Stop()

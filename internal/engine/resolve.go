@@ -59,6 +59,7 @@ func (r *resolving) during(work func()) {
 	if m.Info.Private { // Which the trackers were asked without knowing (BEP 27).
 		r.leaveTrackers()
 		r.useDHT(false)
+		r.useLocal(false)
 	}
 	r.perform(r.swarm.Learn(time.Now(), m.InfoBytes, m.Info.Private))
 	done := make(chan struct{})

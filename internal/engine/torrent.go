@@ -55,7 +55,7 @@ type Torrent struct {
 type Update struct {
 	Files                     download.Files
 	Trackers, Peers, WebSeeds []string
-	NoPEX, NoDHT              bool
+	NoPEX, NoDHT, Local       bool
 	Filter                    download.PeerFilter
 	Encryption                download.Encryption
 	Credentials               []download.Credential
@@ -77,7 +77,7 @@ func newTorrent(e *Engine, s Spec) *Torrent {
 		verify:  s.Verify,
 		want: Update{
 			Files:    s.Files,
-			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Credentials: s.Credentials, NoPEX: s.NoPEX, NoDHT: s.NoDHT, Filter: s.Filter, Encryption: s.Encryption, Seeding: s.Seeding,
+			Trackers: s.Trackers, Peers: s.Peers, WebSeeds: s.WebSeeds, Credentials: s.Credentials, NoPEX: s.NoPEX, NoDHT: s.NoDHT, Local: s.Local, Filter: s.Filter, Encryption: s.Encryption, Seeding: s.Seeding,
 			Limits: s.Limits, StallTimeout: s.StallTimeout,
 		},
 	}

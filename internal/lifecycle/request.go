@@ -27,6 +27,7 @@ func (s *situation) request() download.Request {
 		WebSeeds:      spec.Discovery.WebSeeds,
 		NoPEX:         spec.Discovery.PEX == v1alpha1.Disabled,
 		NoDHT:         spec.Discovery.DHT == v1alpha1.Disabled,
+		Local:         spec.Discovery.Local == v1alpha1.Enabled,
 		PeerFilter:    peerFilter(spec.Discovery.PeerFilter),
 		Encryption:    download.Encryption(spec.Network.Encryption),
 		Files:         files(spec.Files),

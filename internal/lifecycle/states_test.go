@@ -164,7 +164,7 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 		Source: w.td.Spec.Source,
 		Volume: v1alpha1.Volume{ClaimName: "c", Path: "a/b", Preallocate: &yes},
 		Discovery: v1alpha1.Discovery{
-			Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, PEX: v1alpha1.Disabled, DHT: v1alpha1.Disabled,
+			Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, PEX: v1alpha1.Disabled, DHT: v1alpha1.Disabled, Local: v1alpha1.Enabled,
 			PeerFilter: v1alpha1.PeerFilter{Allow: []string{"10.0.0.0/8"}, Deny: []string{"2001:db8::/32"}},
 		},
 		Network:      v1alpha1.Network{Encryption: v1alpha1.EncryptionRequire},
@@ -175,7 +175,7 @@ func TestRequestSaysAllThatTheSpecWants(t *testing.T) {
 	}
 	got := *w.decide().Run
 	want := download.Request{
-		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, NoPEX: true, NoDHT: true,
+		Source: w.in.Source, InfoHash: hash, Trackers: []string{"http://t/announce"}, Peers: []string{"h:1"}, WebSeeds: []string{"http://w/"}, NoPEX: true, NoDHT: true, Local: true,
 		PeerFilter: download.PeerFilter{
 			Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Deny: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
 		},

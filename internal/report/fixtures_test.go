@@ -23,7 +23,7 @@ func someRequest() download.Request {
 		}},
 		ResolveOnly: true, InfoHash: "0123456789012345678901234567890123456789",
 		Trackers: []string{"http://tracker.example.org/announce"}, Peers: []string{"192.0.2.1:6881"},
-		WebSeeds: []string{"http://example.org/files/"}, NoPEX: true, NoDHT: true,
+		WebSeeds: []string{"http://example.org/files/"}, NoPEX: true, NoDHT: true, Local: true,
 		PeerFilter: download.PeerFilter{
 			Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Deny: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
 		},

@@ -45,7 +45,7 @@ func newPool() pool { return pool{byAddr: map[netip.AddrPort]*candidate{}, askab
 // When the pool is full it takes the place of one that failed, if there is one
 // near the hand.
 func (l *pool) add(addr netip.AddrPort, source Source, rng *rand.Rand) *candidate {
-	if l.byAddr[addr] != nil || source.hearsay() && l.from[FromPEX]+l.from[FromDHT] >= maxHearsay {
+	if l.byAddr[addr] != nil || source.hearsay() && l.from[FromPEX]+l.from[FromDHT]+l.from[FromLocal] >= maxHearsay {
 		return nil
 	}
 	c := &candidate{addr: addr, source: source}

@@ -111,10 +111,10 @@ func TestMagnetLinkIsNotResolvedByPeersThatTheFilterDenies(t *testing.T) {
 	w.await("a", "resolved", func(p download.Progress) bool { return p.State == download.StateWaiting })
 }
 
-func TestPeersAreExchangedAndLookedForInTheDHTOnlyIfTheyMayBe(t *testing.T) {
+func TestPeersAreLookedForOnlyWhereTheyMayBe(t *testing.T) {
 	for _, only := range []bool{false, true} {
 		for _, no := range []bool{false, true} {
-			if got := spec(download.Request{ResolveOnly: only, NoPEX: no, NoDHT: !no}, content{}); got.NoPEX != no || got.NoDHT == no || got.ResolveOnly != only {
+			if got := spec(download.Request{ResolveOnly: only, NoPEX: no, NoDHT: !no, Local: no}, content{}); got.NoPEX != no || got.NoDHT == no || got.Local != no || got.ResolveOnly != only {
 				t.Errorf("resolve only %t, no exchange %t: %+v", only, no, got)
 			}
 		}

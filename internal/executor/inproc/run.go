@@ -209,7 +209,7 @@ func (r *run) learn(m *metainfo.Metainfo) {
 func spec(want download.Request, c content) engine.Spec {
 	return engine.Spec{
 		Metainfo: c.meta, Magnet: c.magnet, ResolveOnly: want.ResolveOnly, Path: want.Volume.Path, Files: want.Files,
-		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, NoDHT: want.NoDHT, Filter: want.PeerFilter, Encryption: want.Encryption,
+		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, NoDHT: want.NoDHT, Local: want.Local, Filter: want.PeerFilter, Encryption: want.Encryption,
 		Seeding: want.Seeding, Limits: want.Limits, Preallocate: want.Preallocate, StallTimeout: want.StallTimeout,
 		BytesUploaded: want.BytesUploaded, CompletedAt: want.CompletedAt,
 	}
@@ -219,7 +219,7 @@ func spec(want download.Request, c content) engine.Spec {
 func changed(want download.Request) engine.Update {
 	return engine.Update{
 		Files:    want.Files,
-		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, NoDHT: want.NoDHT,
+		Trackers: want.Trackers, Peers: peers(want), Credentials: want.Credentials, WebSeeds: want.WebSeeds, NoPEX: want.NoPEX, NoDHT: want.NoDHT, Local: want.Local,
 		Filter: want.PeerFilter, Encryption: want.Encryption, Seeding: want.Seeding,
 		Limits: want.Limits, StallTimeout: want.StallTimeout,
 	}
