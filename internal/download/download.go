@@ -201,10 +201,14 @@ type Limits struct {
 type Disposal int
 
 // Keep leaves the data and the resume state; Erase removes the torrent's own
-// files and resume state, and nothing else.
+// files and resume state, and nothing else. Kept is Keep where a Stop with Keep
+// has ended before and nobody has ensured the download since, as far as the
+// caller knows: an executor may then believe a cache, and still has to stop what
+// it sees.
 const (
 	Keep Disposal = iota
 	Erase
+	Kept
 )
 
 // State is what a download is doing now.

@@ -234,7 +234,7 @@ func (s *situation) decide(r ruling) Decision {
 			d.Run = &q
 		}
 	case stop:
-		d.Stop = &Stop{Request: s.request(), Data: download.Keep}
+		d.Stop = &Stop{Request: s.request(), Data: s.keep(r)}
 	case erase:
 		d.Stop = &Stop{Request: s.request(), Data: download.Erase}
 	}

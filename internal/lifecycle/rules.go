@@ -34,6 +34,18 @@ func suspended(s *situation) (ruling, bool) {
 	}, true
 }
 
+// keep says how a download is stopped whose data stays. The status tells of a
+// suspension without more only when what ran has ended, so nothing has run of
+// this generation since.
+func (s *situation) keep(r ruling) download.Disposal {
+	c := ready(s.td.Status.Conditions)
+	told := c != nil && c.Reason == r.reason && c.Message == r.message && s.td.Status.ObservedGeneration == s.td.Generation
+	if r.standing == standsSuspended && told && s.p == nil {
+		return download.Kept
+	}
+	return download.Keep
+}
+
 // atRest leaves a complete download alone, after a restart of the operator too.
 func atRest(s *situation) (ruling, bool) {
 	resting := s.p == nil || s.p.State == download.StateComplete

@@ -434,3 +434,41 @@ func TestNeedsSourceOnlyForWhatRuns(t *testing.T) {
 		}
 	}
 }
+
+// Whoever stops thousands of suspended downloads when it starts may skip what
+// was done before, and nothing else.
+func TestASuspensionIsOverOnlyOnceTheStatusTellsOfIt(t *testing.T) {
+	suspend := func(yes bool) func(*v1alpha1.TorrentDownloadSpec) {
+		return func(s *v1alpha1.TorrentDownloadSpec) { s.Suspend = &yes }
+	}
+	suspended := func(w *world) *world { return w.changed(suspend(true)).sees(nil) }
+	told := func() *world {
+		w := suspended(fresh(t).downloading())
+		w.decide()
+		return w
+	}
+	ending := suspended(fresh(t).downloading())
+	ending.in.Ending = "Pod a has to end"
+	ending.decide()
+	ending.in.Ending = ""
+	complete := suspended(fresh(t).completed())
+	complete.decide() // Ready tells that it is complete, and nothing of the suspension.
+	for name, c := range map[string]struct {
+		w    *world
+		want download.Disposal
+	}{
+		"not told yet":                {suspended(fresh(t).downloading()), download.Keep},
+		"told":                        {told(), download.Kept},
+		"told, after a restart":       {told().restarted(), download.Kept},
+		"told while it still ended":   {ending, download.Keep},
+		"it runs in spite of that":    {told().sees(snapshot(download.StateDownloading, 420)), download.Keep},
+		"the spec has changed since":  {told().changed(func(s *v1alpha1.TorrentDownloadSpec) { s.Limits.MaxPeers = 7 }), download.Keep},
+		"resumed and suspended since": {told().changed(suspend(false)).changed(suspend(true)), download.Keep},
+		"complete before":             {complete, download.Keep},
+		"deleted":                     {told().deleted(), download.Keep},
+	} {
+		if d := c.w.decide(); d.Stop == nil || d.Stop.Data != c.want {
+			t.Errorf("%s: %+v, want %v", name, d.Stop, c.want)
+		}
+	}
+}

@@ -276,7 +276,7 @@ func stopKeeps(t *testing.T, s *suite) {
 	s.ensure(a, r)
 	s.awaitState(a, download.StateComplete)
 	s.stop(a, r, download.Keep)
-	s.stop(a, r, download.Keep)
+	s.stop(a, r, download.Kept)
 	s.mustBeUnknown(a)
 	if there, intact := s.Data(a, r); !there || !intact {
 		t.Errorf("after Stop with Keep the data is there %v, intact %v", there, intact)

@@ -215,3 +215,27 @@ func TestAsLongAsAPodEndsTheAPIServerIsNotAsked(t *testing.T) {
 		t.Errorf("%d Pods are left", len(pods))
 	}
 }
+
+// When the operator starts, what was suspended before costs no request, and
+// what runs of it in spite of that is ended.
+func TestWhatWasStoppedBeforeIsNotAskedFor(t *testing.T) {
+	w := newWorld(t)
+	r := w.lonely()
+	w.ensure(r)
+	w.awaitState(download.StateDownloading)
+	w.restart()
+	w.stopped(r, download.Kept)
+	if pods := w.nodes.pods(one.UID); len(pods) > 0 {
+		t.Errorf("%d Pods are left", len(pods))
+	}
+	w.restart()
+	w.awaitThat("the cache shows that nothing is left", func() bool {
+		before := w.asked.Load()
+		err := w.operator().Stop(t.Context(), one, r, download.Kept)
+		return err == nil && w.asked.Load() == before
+	})
+	before := w.asked.Load()
+	if err := w.operator().Stop(t.Context(), one, r, download.Keep); err != nil || w.asked.Load() == before {
+		t.Errorf("without knowing of an earlier stop it asked %d times for what no cache holds: %v", w.asked.Load()-before, err)
+	}
+}

@@ -19,10 +19,11 @@ import (
 // server says, because the cache may be late; but as long as even the cache
 // shows something that has to end, nobody else is asked.
 func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request, data download.Disposal) error {
-	if data == download.Keep {
-		if idle, err := x.nothing(ctx, id); idle || err != nil {
+	if data != download.Erase {
+		if idle, err := x.nothing(ctx, id, data == download.Kept); idle || err != nil {
 			return err
 		}
+		data = download.Keep
 	}
 	e := x.enter(id)
 	e.stopping = true
@@ -72,8 +73,10 @@ func (e *entry) dismiss() (over, dismissed bool) {
 
 // nothing says that there is nothing to stop: neither this process has begun
 // anything, nor does the cache show something of one before, nor is there a
-// Secret, which no cache holds.
-func (x *Executor) nothing(ctx context.Context, id download.ID) (bool, error) {
+// Secret, which no cache holds. That of a download that was stopped before is
+// not asked for: it went then, and when the operator starts there may be
+// thousands of such.
+func (x *Executor) nothing(ctx context.Context, id download.ID, before bool) (bool, error) {
 	x.mu.Lock()
 	e := x.entries[id]
 	x.mu.Unlock()
@@ -83,6 +86,9 @@ func (x *Executor) nothing(ctx context.Context, id download.ID) (bool, error) {
 	o, err := x.list(ctx, x.cfg.Client, id)
 	if err != nil || len(o.jobs) > 0 || o.eraser != nil || o.seeder != nil || o.service != nil || len(o.pods) > 0 {
 		return false, err
+	}
+	if before {
+		return true, nil
 	}
 	s, err := x.secret(ctx, id)
 	return err == nil && s == nil, err
