@@ -119,6 +119,7 @@ lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up 
 	$(LINT)-kube-api-linter run -c .ci/kube-api-linter.yml --tests=false ./api/...
 	$(TOOLS)/kustomize build config/dashboard >/dev/null
 	$(TOOLS)/kustomize build config/samples >/dev/null
+	$(TOOLS)/kustomize build config/policy >/dev/null
 	$(GO) mod tidy -diff
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && $(call controller-gen,$$new) && \
 	for f in $(GENERATED); do diff -u $$f $$new/$$f || stale=1; done; \
