@@ -22,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/torrent-operator/torrent-operator/internal/cgroup"
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 	"github.com/torrent-operator/torrent-operator/internal/engine/transport"
 	"github.com/torrent-operator/torrent-operator/internal/executor/inproc"
@@ -60,6 +61,7 @@ func (f *inProcessFlags) prepare(_ string, d dhtFlags, log *slog.Logger) (starte
 		return nil, err
 	}
 	settings.DHT = d.engine()
+	limitHeap(heapLimit(cgroup.MemoryLimit(), settings.AssemblyBytes))
 	return func(ctx context.Context, mgr ctrl.Manager) (*runner, error) {
 		endpoints, err := apiServerEndpoints(ctx, mgr.GetConfig())
 		if err != nil {

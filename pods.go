@@ -18,6 +18,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/certs"
+	"github.com/torrent-operator/torrent-operator/internal/cgroup"
 	"github.com/torrent-operator/torrent-operator/internal/executor/podexec"
 	"github.com/torrent-operator/torrent-operator/internal/report"
 )
@@ -81,6 +82,7 @@ func (f *podFlags) prepare(namespace string, d dhtFlags, log *slog.Logger) (star
 	if err != nil {
 		return nil, err
 	}
+	limitHeap(heapLimit(cgroup.MemoryLimit(), 0))
 	return func(ctx context.Context, mgr ctrl.Manager) (*runner, error) {
 		image, pull, err := f.workerImage(ctx, namespace, mgr.GetAPIReader())
 		if err != nil {

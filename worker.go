@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -26,10 +25,6 @@ import (
 // defaultPeerPort is where a worker takes peers if its order names no port
 // (BEP 3).
 const defaultPeerPort = 6881
-
-// mostAssembly is the memory in bytes that pieces are put together in where
-// nothing bounds the container.
-const mostAssembly = 64 << 20
 
 // workerFlags are the flags of the worker command, as its help describes them.
 type workerFlags struct {
@@ -170,20 +165,6 @@ func workerEngine(f workerFlags, order report.Order, log *slog.Logger) (c engine
 	if err := f.dht.check(); err != nil {
 		return c, err
 	}
-	if heap > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(heap)
-	}
+	limitHeap(heap)
 	return engine.Config{PortFirst: port, PortLast: port, AssemblyBytes: assembly, Guard: guard, DHT: f.dht.engine(), Logger: log}, nil
-}
-
-// workerMemory shares the memory of a container out, in bytes; 0 is without
-// bound. A quarter is for pieces in assembly, which lie outside of Go's heap; a
-// quarter is left to the kernel, for what was written and is not durable yet (an
-// eighth, by package disk), for sockets and for the program itself.
-func workerMemory(limit int64) (assembly, heap int64) {
-	if limit == 0 {
-		return mostAssembly, 0
-	}
-	assembly = min(max(leastAssembly, limit/4), mostAssembly)
-	return assembly, max(limit/4, limit-assembly-limit/4)
 }

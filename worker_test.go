@@ -41,6 +41,19 @@ func TestAWorkerIsAsSmallAsItsContainer(t *testing.T) {
 	}
 }
 
+// The caches grow with the number of downloads: garbage is collected before the
+// kernel ends the process.
+func TestTheManagerIsAsLargeAsItsContainer(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct{ limit, assembly, want int64 }{
+		{0, 0, 0}, {0, 64 * mib, 0}, {512 * mib, 0, 384 * mib}, {512 * mib, 64 * mib, 320 * mib}, {64 * mib, 64 * mib, 16 * mib},
+	} {
+		if got := heapLimit(c.limit, c.assembly); got != c.want {
+			t.Errorf("%d MiB, of which %d for assembly: %d for the heap, want %d", c.limit/mib, c.assembly/mib, got, c.want)
+		}
+	}
+}
+
 func TestFlagsOfTheWorkerThatMakeNoSense(t *testing.T) {
 	for _, flag := range []string{"--log-level=loud", "--log-format=xml"} {
 		cmd := workerCommand()
