@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -177,6 +178,8 @@ func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
 	if !f.metricsPlain {
 		metrics.SecureServing, metrics.FilterProvider = true, filters.WithAuthenticationAndAuthorization
 	}
+	held := podexec.CacheOptions()
+	maps.Copy(held, controllers.CacheOptions())
 	mgr, err := ctrl.NewManager(kube, ctrl.Options{
 		Scheme:                  scheme,
 		Metrics:                 metrics,
@@ -187,7 +190,7 @@ func newManager(f managerFlags, kube *rest.Config) (ctrl.Manager, error) {
 		// The downloads end before, and the process does right after.
 		LeaderElectionReleaseOnCancel: true,
 		// Volumes and nodes are read seldom: watching all of a cluster's is not worth it.
-		Cache:  cache.Options{ByObject: podexec.CacheOptions(), DefaultNamespaces: watched(f.watch)},
+		Cache:  cache.Options{ByObject: held, DefaultNamespaces: watched(f.watch)},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.PersistentVolume{}, &corev1.Node{}}}},
 	})
 	if err != nil {

@@ -26,8 +26,9 @@ type credentials struct {
 }
 
 // readCredentials puts the credentials into in, and reads them anew if that is
-// due: they may change at any time, unlike the source.
-func (r *TorrentDownloadReconciler) readCredentials(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress, m *memory, in *lifecycle.Inputs) error {
+// due: they may change at any time, unlike the source. What is read is taken
+// from left.
+func (r *TorrentDownloadReconciler) readCredentials(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress, m *memory, in *lifecycle.Inputs, left *allowance) error {
 	wanted := td.Spec.Discovery.Credentials
 	if len(wanted) == 0 || !td.DeletionTimestamp.IsZero() {
 		m.credentials = credentials{}
@@ -37,7 +38,7 @@ func (r *TorrentDownloadReconciler) readCredentials(ctx context.Context, td *v1a
 	if c := &m.credentials; !running || c.generation != td.Generation || !time.Now().Before(c.until) {
 		fresh := credentials{generation: td.Generation, until: time.Now().Add(credentialsLife)}
 		for _, w := range wanted {
-			headers, bundle, problem, err := r.server(ctx, td.Namespace, w.HeadersSecretRef, w.CABundleRef)
+			headers, bundle, problem, err := r.server(ctx, td.Namespace, w.HeadersSecretRef, w.CABundleRef, left)
 			if err != nil {
 				return err
 			}

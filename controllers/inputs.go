@@ -25,38 +25,50 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 			return in, err
 		}
 	}
-	// What runs already had its place for itself when it began. A claim that
-	// goes with its object is to be of no use to others.
+	// What runs already had its place for itself when it began, and what is at
+	// rest needs none. A claim that goes with its object is to be of no use to
+	// others.
+	wanted := lifecycle.NeedsSource(td, p)
+	begins := wanted && (p == nil || td.Status.StartTime == nil)
 	owns := td.Spec.Volume.ClaimTemplate != nil && td.Spec.DeletionPolicy == v1alpha1.DeletionDelete
-	if p == nil || td.Status.StartTime == nil || !td.DeletionTimestamp.IsZero() || owns {
+	if begins || owns || !td.DeletionTimestamp.IsZero() {
 		if in.Rivals, err = r.rivals(ctx, td); err != nil {
 			return in, err
 		}
 	}
-	if !lifecycle.NeedsSource(td, p) {
+	if !wanted {
+		m.rest(td)
 		return in, nil
 	}
 	in.SharePrivate = r.SharePrivate
 	if in.Neighbours, err = r.neighbours(ctx, td); err != nil {
 		return in, err
 	}
-	if err := r.readCredentials(ctx, td, p, m, &in); err != nil {
+	left := allowance(maxRead)
+	if err := r.readSource(ctx, td, p, m, &in, &left); err != nil {
 		return in, err
 	}
-	if p == nil || p.State == download.StateFailed || m.source == nil {
-		m.source = nil
-		s, problem, err := r.source(ctx, td)
-		if err != nil {
-			return in, err
-		}
-		if in.SourceProblem = problem; problem == nil {
-			m.source = &s
-		}
-	}
-	if m.source != nil {
+	return in, r.readCredentials(ctx, td, p, m, &in, &left)
+}
+
+// readSource puts the source into in: as read now if the download begins, and
+// as read then if it runs. What that takes is taken from left.
+func (r *TorrentDownloadReconciler) readSource(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress, m *memory, in *lifecycle.Inputs, left *allowance) error {
+	if p != nil && p.State != download.StateFailed && m.source != nil {
 		in.Source = *m.source
+		*left -= allowance(m.sourceSize)
+		return nil
 	}
-	return in, nil
+	m.source = nil
+	s, problem, err := r.source(ctx, td, left)
+	if err != nil {
+		return err
+	}
+	if in.SourceProblem = problem; problem == nil {
+		in.Source = s
+		m.source, m.sourceSize = &s, maxRead-int(*left)
+	}
+	return nil
 }
 
 func (r *TorrentDownloadReconciler) namespaceDeleting(ctx context.Context, name string) (bool, error) {

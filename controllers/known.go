@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/lifecycle"
 )
@@ -16,8 +17,19 @@ type memory struct {
 	lifecycle.Memory
 	id          download.ID      // What runs, or ran, under this name.
 	source      *download.Source // As last resolved, nil if it has to be read again.
+	sourceSize  int              // Bytes that were read for it.
 	credentials credentials
 	written     time.Time // When the status was last written.
+}
+
+// rest lets go of what is read again before the download runs. The source of
+// one whose files go with its object stays: it says which files those are, and
+// may be deleted together with the object.
+func (m *memory) rest(td *v1alpha1.TorrentDownload) {
+	m.credentials = credentials{}
+	if td.Spec.DeletionPolicy != v1alpha1.DeletionDelete {
+		m.source = nil
+	}
 }
 
 // known holds a memory for each object's name. The zero value is empty.

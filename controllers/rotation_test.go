@@ -28,7 +28,8 @@ func TestASecretThatChangedIsReadAgainInTime(t *testing.T) {
 	read := func(p *download.Progress) string {
 		t.Helper()
 		var in lifecycle.Inputs
-		if err := r.readCredentials(t.Context(), td, p, &m, &in); err != nil || in.CredentialsProblem != nil || len(in.Credentials) != 1 {
+		left := allowance(maxRead)
+		if err := r.readCredentials(t.Context(), td, p, &m, &in, &left); err != nil || in.CredentialsProblem != nil || len(in.Credentials) != 1 {
 			t.Fatalf("%+v, %v", in, err)
 		}
 		return in.Credentials[0].Headers["X"]

@@ -120,7 +120,7 @@ func (b *bench) startOperator() {
 		Scheme:     scheme,
 		Logger:     funcr.New(b.log, funcr.Options{}),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{b.ns: {}}},
+		Cache:      cache.Options{ByObject: controllers.CacheOptions(), DefaultNamespaces: map[string]cache.Config{b.ns: {}}},
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 		NewClient: func(c *rest.Config, o client.Options) (client.Client, error) {
 			inner, err := client.NewWithWatch(c, o)

@@ -18,6 +18,7 @@ import (
 )
 
 // The indices of the cache: downloads by what they name in their namespace.
+// Only those that may run are found by their info hash.
 const (
 	byClaim     = "claim"
 	byConfigMap = "configmap"
@@ -31,12 +32,7 @@ func index(indexer client.FieldIndexer) error {
 	for field, names := range map[string]func(*v1alpha1.TorrentDownload) []string{
 		byClaim:     func(td *v1alpha1.TorrentDownload) []string { return []string{lifecycle.ClaimName(td)} },
 		byConfigMap: configMaps,
-		byInfoHash: func(td *v1alpha1.TorrentDownload) []string {
-			if h := lifecycle.InfoHash(td); h != "" {
-				return []string{h}
-			}
-			return nil
-		},
+		byInfoHash:  neighbourhood,
 	} {
 		err := indexer.IndexField(context.Background(), &v1alpha1.TorrentDownload{}, field, func(o client.Object) []string {
 			return names(o.(*v1alpha1.TorrentDownload))
@@ -44,6 +40,15 @@ func index(indexer client.FieldIndexer) error {
 		if err != nil {
 			return fmt.Errorf("indexing TorrentDownloads by %s: %w", field, err)
 		}
+	}
+	return nil
+}
+
+// neighbourhood is the info hash of a download that may run. Those at rest are
+// nobody's neighbours, and there may be thousands of one torrent.
+func neighbourhood(td *v1alpha1.TorrentDownload) []string {
+	if h := lifecycle.InfoHash(td); h != "" && lifecycle.NeedsSource(td, nil) {
+		return []string{h}
 	}
 	return nil
 }
