@@ -9,9 +9,9 @@ const (
 	MaxResult = 4096
 	// MaxOrder bounds an order as JSON, in bytes: it lies in a Secret.
 	MaxOrder = 1 << 20
-	// MaxPush bounds the body of a push in bytes: a bitfield of 16 million
-	// pieces and some hundred trackers.
-	MaxPush = 4 << 20
+	// MaxPush bounds the body of a push in bytes: a bitfield of four million
+	// pieces and some hundred trackers. The last of each worker is held.
+	MaxPush = 1 << 20
 	// MaxReply bounds the body of a reply in bytes: a request with a .torrent
 	// file of the size of a Secret.
 	MaxReply = 4 << 20
@@ -44,9 +44,15 @@ const (
 
 // What pushes may take of the operator.
 const (
-	maxConnections = 2048 // At once; more wait to be accepted.
-	maxReviews     = 8    // Tokens being looked at, at once.
-	maxTaking      = 32   // Pushes being read and taken, at once.
+	maxConnections   = 2048 // At once; more wait to be accepted.
+	maxFromAddress   = 256  // Connections of one address, behind which a whole node may be; more are closed.
+	maxReviews       = 8    // Tokens being looked at, at once.
+	maxTaking        = 32   // Pushes being read and taken, at once,
+	maxFromNamespace = 4    // of which so many are of one namespace.
+
+	maxGuesses   = 10          // Tokens of one address that are nobody's, before no more are asked about
+	guessesFor   = time.Minute // in this time from the first on.
+	maxStrangers = 4096        // Addresses whose tokens are counted.
 
 	headerTimeout = 5 * time.Second  // For the handshake and the headers of a push.
 	pushTimeout   = 15 * time.Second // For a whole push.

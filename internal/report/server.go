@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -47,15 +48,16 @@ type Server struct {
 
 	once    sync.Once
 	reviews chan struct{}
-	taking  chan struct{}
+	taking  *places
+	guesses strangers
 
 	mu   sync.Mutex
 	busy map[Caller]bool
 }
 
-// Serve takes pushes from listener until ctx ends, and gives those under way a
+// Serve takes pushes from l until ctx ends, and gives those under way a
 // moment then. Certificates are asked for with each connection.
-func (s *Server) Serve(ctx context.Context, listener net.Listener, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+func (s *Server) Serve(ctx context.Context, l net.Listener, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	var plain http.Protocols
 	plain.SetHTTP1(true)
 	server := &http.Server{
@@ -66,7 +68,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificate f
 		ErrorLog:       slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug), // What strangers do wrong.
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(netutil.LimitListener(listener, maxConnections), "", "") }()
+	go func() { ended <- server.ServeTLS(netutil.LimitListener(newListener(l), maxConnections), "", "") }()
 	select {
 	case err := <-ended:
 		return err
@@ -84,7 +86,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificate f
 // ServeHTTP implements [http.Handler]. It tells strangers nothing but a code.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.once.Do(func() {
-		s.reviews, s.taking = make(chan struct{}, maxReviews), make(chan struct{}, maxTaking)
+		s.reviews, s.taking = make(chan struct{}, maxReviews), newPlaces(maxTaking, maxFromNamespace)
 		s.busy = map[Caller]bool{}
 	})
 	b, code := s.answer(w, r)
@@ -110,7 +112,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	if !ok || token == "" || len(token) > maxToken {
 		return nil, http.StatusUnauthorized
 	}
-	from, code := s.authenticate(r.Context(), token)
+	from, code := s.authenticate(r.Context(), addressOf(r.RemoteAddr), token)
 	if code != http.StatusOK {
 		return nil, code
 	}
@@ -119,10 +121,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 		return nil, http.StatusTooManyRequests
 	}
 	defer s.leave(from)
-	if !enter(r.Context(), s.taking) {
+	leave := s.taking.enter(r.Context(), from.Namespace)
+	if leave == nil {
 		return nil, http.StatusTooManyRequests
 	}
-	defer func() { <-s.taking }()
+	defer leave()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxPush))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
@@ -133,14 +136,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	return s.take(r.Context(), from, body)
 }
 
-func (s *Server) authenticate(ctx context.Context, token string) (Caller, int) {
+func (s *Server) authenticate(ctx context.Context, address netip.Addr, token string) (Caller, int) {
 	if !enter(ctx, s.reviews) {
 		return Caller{}, http.StatusTooManyRequests
 	}
 	defer func() { <-s.reviews }()
+	if s.guesses.refused(address, time.Now()) {
+		return Caller{}, http.StatusTooManyRequests
+	}
 	from, err := s.Authenticator.Authenticate(ctx, token)
 	switch {
 	case errors.Is(err, ErrToken):
+		s.guesses.guessed(address, time.Now())
 		return Caller{}, http.StatusUnauthorized
 	case err != nil:
 		s.Logger.Warn("can't tell whose token a worker has; it comes again", "error", err)
@@ -191,22 +198,4 @@ func (s *Server) leave(c Caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.busy, c)
-}
-
-// enter waits a moment for a place.
-func enter(ctx context.Context, places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	default:
-	}
-	late := time.NewTimer(slotTimeout)
-	defer late.Stop()
-	select {
-	case places <- struct{}{}:
-		return true
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	return false
 }
