@@ -169,12 +169,13 @@ type URLSource struct {
 // +kubebuilder:validation:ExactlyOneOf=configMapKeyRef;secretKeyRef
 type MetainfoSource struct {
 	// configMapKeyRef names a key of a ConfigMap, in binaryData or data, whose
-	// value is the .torrent file.
+	// value is the .torrent file. One of more than about 750 KiB does not fit
+	// into what a worker Pod is given: use source.url.
 	// +optional
 	ConfigMapKeyRef *KeyReference `json:"configMapKeyRef,omitempty"`
 
 	// secretKeyRef names a key of a Secret of type torrent-operator.io/source
-	// whose value is the .torrent file.
+	// whose value is the .torrent file, of at most about 750 KiB.
 	// +optional
 	SecretKeyRef *KeyReference `json:"secretKeyRef,omitempty"`
 }
