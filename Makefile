@@ -126,8 +126,9 @@ lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up 
 	if [ "$$stale" ]; then echo "Generated files are out of date: make generate" >&2; exit 1; fi
 
 .PHONY: generate
-generate: $(TOOLS) ## Generate the CRD, RBAC rules and deep copies from the Go types.
+generate: $(TOOLS) ## Generate the CRD, RBAC rules, deep copies and docs/reference.md from the Go types.
 	$(call controller-gen,.)
+	$(GO) test . -run Reference -write
 
 .PHONY: fmt
 fmt: $(TOOLS) ## Format the code.

@@ -18,13 +18,18 @@ func main() {
 	// until the runtime notices that it blocks. With one place more than
 	// processors, none of them is idle meanwhile.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	os.Exit(cli.Main(command()))
+}
+
+// command is all commands in one.
+func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "torrent-operator",
 		Short: "BitTorrent downloads, for Kubernetes and without",
 	}
 	root.AddCommand(managerCommand(), workerCommand(), dashboardCommand(), versionCommand())
 	root.AddCommand(cli.Commands()...)
-	os.Exit(cli.Main(root))
+	return root
 }
 
 func versionCommand() *cobra.Command {
