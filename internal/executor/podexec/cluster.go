@@ -22,7 +22,7 @@ import (
 // list reads what is made for a download.
 func (x *Executor) list(ctx context.Context, from client.Reader, id download.ID) (*objects, error) {
 	o := &objects{silentNodes: map[string]bool{}, hints: map[types.UID]string{}}
-	mine := []client.ListOption{client.InNamespace(id.Namespace), client.MatchingLabels{labelUID: id.UID}}
+	mine := []client.ListOption{client.InNamespace(id.Namespace), client.MatchingLabels{labelUID: id.UID}, client.Limit(page)}
 	if from == client.Reader(x.cfg.Client) {
 		mine = []client.ListOption{client.InNamespace(id.Namespace), client.MatchingFields{byUID: id.UID}}
 	}
@@ -50,26 +50,41 @@ func (x *Executor) list(ctx context.Context, from client.Reader, id download.ID)
 	return o, nil
 }
 
+// listJobs and listPods add what there is: page by page where which has a limit,
+// and all at once from a cache, which knows no pages. Of each page stays what the
+// cache would hold, because thousands may have ended.
 func (o *objects) listJobs(ctx context.Context, from client.Reader, which ...client.ListOption) error {
-	var list batchv1.JobList
-	if err := from.List(ctx, &list, which...); err != nil {
-		return fmt.Errorf("listing the Jobs of a download: %w", err)
+	var q client.ListOptions
+	for q.ApplyOptions(which); ; {
+		var list batchv1.JobList
+		if err := from.List(ctx, &list, &q); err != nil {
+			return fmt.Errorf("listing the Jobs of a download: %w", err)
+		}
+		for i := range list.Items {
+			slim(&list.Items[i])
+			o.jobs = append(o.jobs, &list.Items[i])
+		}
+		if q.Continue = list.Continue; q.Limit == 0 || q.Continue == "" {
+			return nil
+		}
 	}
-	for i := range list.Items {
-		o.jobs = append(o.jobs, &list.Items[i])
-	}
-	return nil
 }
 
 func (o *objects) listPods(ctx context.Context, from client.Reader, which ...client.ListOption) error {
-	var list corev1.PodList
-	if err := from.List(ctx, &list, which...); err != nil {
-		return fmt.Errorf("listing the Pods of a download: %w", err)
+	var q client.ListOptions
+	for q.ApplyOptions(which); ; {
+		var list corev1.PodList
+		if err := from.List(ctx, &list, &q); err != nil {
+			return fmt.Errorf("listing the Pods of a download: %w", err)
+		}
+		for i := range list.Items {
+			slim(&list.Items[i])
+			o.pods = append(o.pods, &list.Items[i])
+		}
+		if q.Continue = list.Continue; q.Limit == 0 || q.Continue == "" {
+			return nil
+		}
 	}
-	for i := range list.Items {
-		o.pods = append(o.pods, &list.Items[i])
-	}
-	return nil
 }
 
 // sort puts the Jobs in the order of their attempts, and the one that erases

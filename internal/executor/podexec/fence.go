@@ -50,10 +50,10 @@ func (x *Executor) inTheWay(ctx context.Context, id download.ID, r *download.Req
 func (x *Executor) runs(ctx context.Context, id download.ID, labelled client.MatchingLabels, counts func(client.Object) (bool, error)) (*download.Failure, error) {
 	var o objects
 	// The Jobs first: a Pod that one of them makes meanwhile is found then.
-	if err := o.listJobs(ctx, x.cfg.Live, client.InNamespace(id.Namespace), labelled); err != nil {
+	if err := o.listJobs(ctx, x.cfg.Live, client.InNamespace(id.Namespace), labelled, client.Limit(page)); err != nil {
 		return nil, err
 	}
-	if err := o.listPods(ctx, x.cfg.Live, client.InNamespace(id.Namespace), labelled); err != nil {
+	if err := o.listPods(ctx, x.cfg.Live, client.InNamespace(id.Namespace), labelled, client.Limit(page)); err != nil {
 		return nil, err
 	}
 	for _, p := range o.pods {

@@ -3,11 +3,13 @@ package podexec
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -137,5 +139,43 @@ func TestWhatMayWriteIsInTheWay(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Thousands of Pods may have the claim that one waits for. They are read page by
+// page, and one that is on a later page is seen.
+func TestWhatIsInTheWayIsReadPageByPage(t *testing.T) {
+	_, pod := made(t, other)
+	all := make([]corev1.Pod, 2*page+1) // All but the last have ended.
+	for i := range all {
+		all[i] = *pod.DeepCopy()
+		all[i].Name = fmt.Sprintf("pod-%d", i)
+		all[i].Status.Phase = corev1.PodSucceeded
+	}
+	last := &all[len(all)-1]
+	last.Status.Phase = corev1.PodRunning
+	asks := 0
+	live := apiServer(t).WithInterceptorFuncs(interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, into client.ObjectList, opts ...client.ListOption) error {
+			var o client.ListOptions
+			o.ApplyOptions(opts)
+			pods, isPods := into.(*corev1.PodList)
+			if !isPods || o.LabelSelector.Matches(labels.Set{labelUID: one.UID}) {
+				return nil
+			}
+			if asks++; o.Limit != page {
+				t.Errorf("it asks for %d at a time", o.Limit)
+			}
+			from, _ := strconv.Atoi(o.Continue)
+			to := min(from+page, len(all))
+			if pods.Items = all[from:to]; to < len(all) {
+				pods.Continue = strconv.Itoa(to)
+			}
+			return nil
+		},
+	}).Build()
+	f, err := New(Config{Live: live}).inTheWay(t.Context(), one, asked())
+	if err != nil || f == nil || !strings.Contains(f.Message, last.Name) || asks != 3 {
+		t.Errorf("after %d pages: %v, %v", asks, f, err)
 	}
 }

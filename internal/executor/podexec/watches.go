@@ -31,12 +31,16 @@ func CacheOptions() map[client.Object]cache.ByObject {
 	}
 }
 
-// lean takes out of an object what nobody looks at: there may be thousands.
+// lean is slim for a cache.
 func lean(in any) (any, error) {
-	o, ok := in.(client.Object)
-	if !ok {
-		return in, nil
+	if o, ok := in.(client.Object); ok {
+		slim(o)
 	}
+	return in, nil
+}
+
+// slim takes out of an object what nobody looks at: there may be thousands.
+func slim(o client.Object) {
 	o.SetManagedFields(nil)
 	switch o := o.(type) {
 	case *corev1.Pod:
@@ -52,7 +56,6 @@ func lean(in any) (any, error) {
 	case *appsv1.StatefulSet:
 		o.Spec = appsv1.StatefulSetSpec{}
 	}
-	return in, nil
 }
 
 // SetupWithManager has the manager run the executor while it leads, and tell it
