@@ -23,6 +23,7 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 	for _, flag := range []string{
 		"--executor=both", "--namespace=", "--watch-namespaces=here,", "--watch-namespaces=No Namespace", "--worker-defaults=/nonexistent", "--worker-defaults=manager_test.go",
 		"--report-endpoint=here", "--worker-peer-port=80", "--worker-peer-port=65536",
+		"--worker-deny-cidrs=10.0.0.0", "--worker-allow-cidrs=10.0.0.0/8,here",
 		"--status-write-qps=0", "--status-write-qps=-1", "--status-write-qps=NaN",
 		"--progress-min-interval=0s", "--progress-min-interval=-5s",
 		"--max-concurrent-reconciles=0", "--max-concurrent-reconciles=-3",

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +43,8 @@ type podFlags struct {
 	endpoint   string
 	defaults   string
 	peerPort   int
+	// What workers are told besides their own networks, as CIDRs.
+	deny, allow []string
 }
 
 func (f *podFlags) register(fs *pflag.FlagSet) {
@@ -50,6 +54,8 @@ func (f *podFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.endpoint, "report-endpoint", "", "pods: host:port at which workers find all replicas; default: torrent-operator-report.<namespace>.svc:9443, a headless Service")
 	fs.StringVar(&f.defaults, "worker-defaults", "", "pods: YAML file with what holds where a spec.worker says nothing")
 	fs.IntVar(&f.peerPort, "worker-peer-port", defaultPeerPort, "pods: TCP port at which a worker takes peers where spec.network.listenPort says nothing")
+	fs.StringSliceVar(&f.deny, "worker-deny-cidrs", nil, "pods: networks that downloads may not connect to, besides loopback, link-local and metadata services")
+	fs.StringSliceVar(&f.allow, "worker-allow-cidrs", nil, "pods: networks that downloads may connect to although they are denied")
 }
 
 // check refuses what makes no sense, fills in what follows from the rest, and
@@ -69,7 +75,20 @@ func (f *podFlags) check(namespace string) (host string, err error) {
 	if f.peerPort < leastPeerPort || f.peerPort > 65535 {
 		return "", fmt.Errorf("--worker-peer-port: %d is not a port from %d to 65535", f.peerPort, leastPeerPort)
 	}
-	return host, nil
+	_, denyErr := prefixes("--worker-deny-cidrs", f.deny)
+	_, allowErr := prefixes("--worker-allow-cidrs", f.allow)
+	return host, errors.Join(denyErr, allowErr)
+}
+
+// args hands the networks on to a worker.
+func (f *podFlags) args() (args []string) {
+	if len(f.deny) > 0 {
+		args = append(args, "--deny-cidrs="+strings.Join(slices.Concat(workerDenies, f.deny), ","))
+	}
+	if len(f.allow) > 0 {
+		args = append(args, "--allow-cidrs="+strings.Join(f.allow, ","))
+	}
+	return args
 }
 
 // prepare has each download run in a Pod of its own.
@@ -96,7 +115,7 @@ func (f *podFlags) prepare(namespace string, d dhtFlags, log *slog.Logger) (star
 		exec := podexec.New(podexec.Config{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 			Image: image, PullPolicy: pull, Endpoint: f.endpoint, CA: keeper.Bundle,
-			Port: f.peerPort, Defaults: defaults, WorkerArgs: d.args(),
+			Port: f.peerPort, Defaults: defaults, WorkerArgs: slices.Concat(d.args(), f.args()),
 		})
 		server := &reportServer{
 			address: f.reportAddr, keeper: keeper,

@@ -41,6 +41,33 @@ func TestAWorkerIsAsSmallAsItsContainer(t *testing.T) {
 	}
 }
 
+// What an administrator denies is denied besides the rest, and what is allowed
+// nevertheless can be reached.
+func TestWorkersAreToldWhereTheyMayConnect(t *testing.T) {
+	var none podFlags
+	if args := none.args(); args != nil {
+		t.Errorf("without flags they are told %q", args)
+	}
+	f := podFlags{deny: []string{"10.0.0.0/8"}, allow: []string{"10.1.0.0/16", "fd00::/8"}}
+	cmd := workerCommand()
+	if err := cmd.ParseFlags(f.args()); err != nil {
+		t.Fatal(err)
+	}
+	deny, _ := cmd.Flags().GetStringSlice("deny-cidrs")
+	allow, _ := cmd.Flags().GetStringSlice("allow-cidrs")
+	guard, err := newGuard(deny, allow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, reached := range map[string]bool{
+		"10.0.0.1": false, "169.254.169.254": false, "127.0.0.1": false, "10.1.0.1": true, "192.0.2.1": true,
+	} {
+		if err := guard.Check(netip.MustParseAddr(address)); (err == nil) != reached {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 // The caches grow with the number of downloads: garbage is collected before the
 // kernel ends the process.
 func TestTheManagerIsAsLargeAsItsContainer(t *testing.T) {

@@ -61,9 +61,10 @@ func (c *Config) statefulSet(id download.ID, o *order) (*appsv1.StatefulSet, err
 }
 
 // release names what is the same in all Pods that this operator makes: an
-// operator of another image or with other defaults has another one.
+// operator of another image, or with other defaults or flags for workers, has
+// another one.
 func (c *Config) release() string {
-	b, err := json.Marshal([]any{c.Image, c.PullPolicy, c.Defaults})
+	b, err := json.Marshal([]any{c.Image, c.PullPolicy, c.Defaults, c.WorkerArgs})
 	if err != nil { // All of it was read from text.
 		panic(err)
 	}

@@ -58,6 +58,7 @@ func TestAReleaseIsWhatAllPodsAreMadeOf(t *testing.T) {
 		"image":       func(c *Config) { c.Image = "operator:v2" },
 		"pull policy": func(c *Config) { c.PullPolicy = "" },
 		"defaults":    func(c *Config) { c.Defaults = v1alpha1.WorkerSpec{FSGroup: 7} },
+		"flag":        func(c *Config) { c.WorkerArgs = []string{"--dht"} },
 	} {
 		other := c
 		if change(&other); other.release() == before {
