@@ -65,6 +65,11 @@ else
 	$(GO) test -tags e2e -count 1 -p 1 -timeout 40m -parallel 8 -v ./test/cluster/nodes ./test/pods
 endif
 
+.PHONY: scale
+scale: build ## Hold the operator to its bounds with 10,000 downloads, for four minutes; WRITE=1 writes docs/scale.md.
+	@$(GO) build -o bin/scale ./test/scale
+	bin/scale $(if $(WRITE),--write docs/scale.md)
+
 .PHONY: cluster-up
 cluster-up: ## Start a cluster with two nodes, to play with (root, Linux), and tell how to use it.
 	@$(GO) build -o bin/up ./test/cluster/up
