@@ -150,9 +150,11 @@ controller-gen = $(TOOLS)/controller-gen object crd rbac:roleName=torrent-operat
 	output:crd:artifacts:config=$(1)/config/crd/bases output:rbac:artifacts:config=$(1)/config/rbac
 
 .PHONY: chart
-chart: $(TOOLS) $(HELM) ## Test the Helm chart and what kustomize makes, against each other.
+chart: $(TOOLS) $(HELM) ## Test the Helm chart beside what kustomize makes, and its alerts on a real Prometheus.
 	@for f in $(CHART)/values.yaml $(CHART)/ci/*.yaml; do $(HELM) lint --kube-version 1.36.0 --strict --quiet $(CHART) --values $$f || exit 1; done
 	HELM=$(HELM) KUSTOMIZE=$(TOOLS)/kustomize $(GO) test -tags chart -count 1 ./test/chart
+	@$(GO) run ./test/cluster/assets >/dev/null
+	$(GO) test -tags chart -count 1 -run Prometheus ./test/e2e
 
 $(HELM):
 	@echo "Building helm, once for this machine: about three minutes on two cores."
