@@ -20,6 +20,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -139,7 +140,7 @@ func TestPrometheusTellsOfEachAlertByItsCause(t *testing.T) {
 		{alerts: []string{"TorrentOperatorReconcileErrors"}, cause: mayNotWrite},
 		{
 			alerts: []string{"TorrentOperatorStatusBudgetExhausted"}, cause: manyAtOnce,
-			flags: []string{"--status-write-qps=10"},
+			flags: []string{"--status-write-qps=5"},
 		},
 		{alerts: []string{"TorrentDownloadsStalled", "TorrentDownloadsWithoutPeers"}, cause: func(w *world, _ *operator) {
 			w.download("lonely", newTorrent(w.T, "lonely", 1<<20).file, stallsAfter(1))
@@ -241,10 +242,13 @@ func mayNotWrite(w *world, _ *operator) {
 
 // manyAtOnce has more downloads make progress than may be written.
 func manyAtOnce(w *world, _ *operator) {
-	o := newTorrent(w.T, "many", 16<<20)
-	from := from(newSeeder(w.T, o, 256<<10).address())
-	for i := range 40 {
-		w.download(fmt.Sprintf("many-%d", i), o.file, from)
+	o := newTorrent(w.T, "many", 32<<20)
+	from := from(newSeeder(w.T, o, 0).address())
+	slowly := func(td *v1alpha1.TorrentDownload) { // Each gets a piece a second, for minutes.
+		td.Spec.Limits.DownloadBytesPerSecond = ptr.To(resource.MustParse("64Ki"))
+	}
+	for i := range 30 {
+		w.download(fmt.Sprintf("many-%d", i), o.file, from, slowly)
 	}
 }
 
