@@ -36,16 +36,9 @@ func (s *Store) Load() download.Disk {
 // lookForRoom sees whether the volume still has room for what is missing, which
 // others may have filled since the store was opened.
 func (s *Store) lookForRoom() {
-	need := int64(0)
-	if have := s.Have(); !s.reserved {
-		for p := range s.wanted.All() {
-			if !have.Has(p) {
-				need += s.info.PieceSize(p)
-			}
-		}
-	}
-	free := need
-	if need > 0 {
+	need, free := int64(0), int64(0)
+	if missing := s.wanted.Count() - s.wanted.Common(s.Have()); missing > 0 && !s.reserved {
+		need = min(int64(missing)*s.info.PieceLength, s.info.Length)
 		free = s.room(need)
 	}
 	s.load.short.Store(max(0, need-free))
