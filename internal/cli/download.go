@@ -38,6 +38,7 @@ type downloadFlags struct {
 	trackers, peers     []string
 	webSeeds            []string
 	noPEX, dht, local   bool
+	utp                 bool
 	bootstrap           []string
 	allow, deny         networks
 	encryption          encryption
@@ -102,12 +103,13 @@ directly.
 	flags.BoolVar(&f.seed, "seed", false, "go on serving others after completion, until stopped")
 	flags.Float64Var(&f.seedRatio, "seed-ratio", 0, "serve others until so many times the size was sent, such as 1.5")
 	flags.DurationVar(&f.seedTime, "seed-time", 0, "serve others for so long after completion, such as 2h")
-	flags.IntVarP(&f.port, "port", "p", 0, "TCP port for peers, and UDP port for the DHT (default the first free of 6881 to 6889)")
+	flags.IntVarP(&f.port, "port", "p", 0, "port for peers, of TCP, and of UDP for uTP and the DHT (default the first free of 6881 to 6889)")
 	flags.StringArrayVarP(&f.trackers, "tracker", "t", nil, "announce URL, http, https or udp, added to those of the torrent, unless it is private and names some; may be given several times")
 	flags.StringArrayVar(&f.peers, "peer", nil, "host:port of a peer; may be given several times")
 	flags.StringArrayVar(&f.webSeeds, "web-seed", nil, "URL of a web server that has the files, added to those of the torrent; of the folder that they are in, if it ends in /; may be given several times")
 	flags.BoolVar(&f.noPEX, "no-pex", false, "don't let connected peers tell of further peers, nor tell them of any; private torrents never do")
 	flags.BoolVar(&f.dht, "dht", dhtDefault(), "find peers without a tracker too, in the DHT: it tells strangers which torrents are wanted here, but never of private ones (env "+dhtEnv+")")
+	flags.BoolVar(&f.utp, "utp", true, "take and dial peers over uTP (UDP) too, which gives way to other traffic; where TCP works it is preferred")
 	flags.StringArrayVar(&f.bootstrap, "dht-bootstrap", engine.PublicDHT, "host:port of a node by which to get into the DHT, instead of the well-known ones; may be given several times")
 	flags.BoolVar(&f.local, "local", false, "find peers in local networks too: it tells all of these networks which torrents are wanted here, but never of private ones")
 	flags.Var(&f.allow, "allow-peers", "network in which there may be peers, such as 10.0.0.0/8; may be given several times (default all)")
@@ -153,7 +155,7 @@ func runDownload(cmd *cobra.Command, files []string, f downloadFlags) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port, DHT: f.discovery()})
+	e, err := engine.New(engine.Config{PortFirst: f.port, PortLast: f.port, DHT: f.discovery(), UTP: f.utp})
 	if err != nil {
 		return startError(f.port, err)
 	}

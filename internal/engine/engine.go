@@ -61,6 +61,10 @@ type Config struct {
 	// DHT finds peers without a tracker; nil is not at all.
 	DHT *DHT
 
+	// UTP has peers taken and dialed over uTP too (BEP 29), at the UDP port of
+	// the same number. When dialing, TCP has a head start.
+	UTP bool
+
 	Guard            *transport.Guard // Which addresses may be dialed; nil is all.
 	Logger           *slog.Logger     // nil is silence.
 	ProgressInterval time.Duration    // Between snapshots of a torrent; 0 is one second.
@@ -129,7 +133,7 @@ func New(cfg Config) (*Engine, error) {
 	e.net, err = transport.Listen(transport.Config{
 		PortFirst: cfg.PortFirst, PortLast: cfg.PortLast, Addrs: cfg.Listen,
 		PeerID: e.peerID, Guard: cfg.Guard, Accept: e.accept, Torrents: callers{e},
-		Packets: cfg.DHT != nil, DHT: e.tellsOfDHT,
+		Packets: cfg.DHT != nil, UTP: cfg.UTP, DHT: e.tellsOfDHT,
 	})
 	if err != nil {
 		return nil, err

@@ -17,7 +17,8 @@
 // A burst is handed over when the socket has nothing more, before a rate limit
 // makes the reader wait, and when it is full. While Deliver blocks nothing is
 // read, so a torrent that can't keep up slows its peers down through TCP.
-// Other connections than TCP (in tests, later uTP) are read in the plain way.
+// uTP is read likewise, from its own memory; other connections (in tests) are
+// read in the plain way.
 // What comes encrypted (package mse) is read as fast, and decrypted where it
 // lies; what leaves is encrypted where it lies, too.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -49,6 +50,31 @@ func (s plain) read(parts [][]byte, wait bool) (int, error) {
 		return 0, errDry
 	}
 	return s.conn.Read(parts[0])
+}
+
+// scattered is a connection that can be read into many places at once. It
+// returns 0 bytes if nothing has arrived and it is not to wait.
+type scattered interface {
+	ReadParts(parts [][]byte, wait bool) (int, error)
+}
+
+// parted is the socket of a connection of that kind.
+type parted struct{ conn scattered }
+
+func (s parted) read(parts [][]byte, wait bool) (int, error) {
+	n, err := s.conn.ReadParts(parts, wait)
+	if n == 0 && err == nil {
+		return 0, errDry
+	}
+	return n, err
+}
+
+// newPlain returns the socket of a connection that is not one of the system.
+func newPlain(conn net.Conn) socket {
+	if c, ok := conn.(scattered); ok {
+		return parted{c}
+	}
+	return plain{conn}
 }
 
 // encrypted is a socket of which all that is read is decrypted where it lies.

@@ -30,7 +30,7 @@ func newSocket(conn net.Conn) socket {
 			return s
 		}
 	}
-	return plain{conn}
+	return newPlain(conn)
 }
 
 func (s *scatter) read(parts [][]byte, wait bool) (int, error) {

@@ -5,4 +5,4 @@ package peerconn
 import "net"
 
 // newSocket returns the best socket that there is for a connection.
-func newSocket(conn net.Conn) socket { return plain{conn} }
+func newSocket(conn net.Conn) socket { return newPlain(conn) }

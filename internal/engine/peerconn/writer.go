@@ -227,6 +227,12 @@ func (c *Conn) wait(d time.Duration) (elapsed bool, err error) {
 	}
 }
 
+// gatherer is a connection that writes many parts at once, as TCP does for
+// [net.Buffers].
+type gatherer interface {
+	WriteParts([][]byte) (int, error)
+}
+
 // transmit writes all parts in one go. If the connection is encrypted they are
 // changed by it.
 func (c *Conn) transmit(parts ...[]byte) error {
@@ -242,6 +248,10 @@ func (c *Conn) transmit(parts ...[]byte) error {
 		for _, p := range parts {
 			c.stream.Encrypt(p)
 		}
+	}
+	if g, ok := c.conn.(gatherer); ok {
+		_, err := g.WriteParts(parts)
+		return err
 	}
 	w.bufs = parts
 	_, err := w.bufs.WriteTo(c.conn)

@@ -8,6 +8,10 @@
 // the handshake may be encrypted, or all of a connection: then the
 // [mse.Stream] goes with it.
 //
+// Peers are taken and dialed over TCP and, if wanted, over uTP (package utp), which
+// gives way to everything else on the path. Its packets come through [Packets], the
+// socket of UDP that it shares with the DHT.
+//
 // It also holds the [Guard], which says where the engine may connect to. All
 // that the engine dials goes through it: peers, and by way of [HTTP] trackers
 // and the URLs of .torrent files. A proxy for HTTP is the exception, see there.
@@ -30,6 +34,10 @@ const (
 	maxPendingPerHost = 32
 	// dialTimeout is how long a TCP connection may take to come about.
 	dialTimeout = 10 * time.Second
+	// headStart is how long TCP alone is tried, so that nothing is slower because
+	// of uTP, and utpTimeout how long uTP is tried then.
+	headStart  = 2 * time.Second
+	utpTimeout = 4 * time.Second
 	// handshakeTimeout is how long a whole handshake may take.
 	handshakeTimeout = 10 * time.Second
 	// maxHeaders is how many bytes of headers an HTTP server may send.

@@ -30,7 +30,7 @@ func listen(cfg *Config) (ls []net.Listener, packets *Packets, port int, err err
 	}
 	for port := first; port <= last; port++ {
 		ls, err := listenOn(addrs, port, wildcard)
-		if err == nil && cfg.Packets {
+		if err == nil && (cfg.Packets || cfg.UTP) {
 			if packets, err = listenPackets(addrs, port, wildcard, cfg.Guard); err != nil {
 				closeAll(ls)
 			}

@@ -5,11 +5,14 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+
+	"github.com/torrent-operator/torrent-operator/internal/engine/utp"
 )
 
-// maxDatagram is how many bytes of a packet are read; the rest of a longer one
-// is lost. What is spoken here keeps below 1500.
-const maxDatagram = 8 << 10
+// maxDatagram is how many bytes are read at once: one packet of that length, or
+// several that the kernel hands over together.
+const maxDatagram = 64 << 10
 
 // Packets is the UDP socket, one for each family, at the port at which peers
 // are taken over TCP. All of an engine that speaks over UDP to strangers shares
@@ -18,6 +21,8 @@ const maxDatagram = 8 << 10
 type Packets struct {
 	guard *Guard
 	conns [2]*net.UDPConn // For IPv4 and IPv6; nil where the machine has no such thing.
+	many  [2]segments
+	take  atomic.Pointer[func(b []byte, from netip.AddrPort)]
 	work  sync.WaitGroup
 }
 
@@ -50,41 +55,72 @@ func (p *Packets) Families() (four, six bool) { return p.conns[0] != nil, p.conn
 // Send sends a packet. It doesn't wait for a network that is busy: packets get
 // lost in any case.
 func (p *Packets) Send(b []byte, to netip.AddrPort) error {
+	return p.sendAll([][]byte{b}, to)
+}
+
+// sendAll sends packets to one address as [Packets.Send] would one by one.
+func (p *Packets) sendAll(bs [][]byte, to netip.AddrPort) error {
 	if err := p.guard.Check(to.Addr()); err != nil {
 		return err
 	}
-	conn := p.conns[0]
-	if to.Addr().Unmap().Is6() {
-		conn = p.conns[1]
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	i := 0
+	if to.Addr().Is6() {
+		i = 1
 	}
-	if conn == nil {
+	if p.conns[i] == nil {
 		return errors.ErrUnsupported
 	}
-	_, err := conn.WriteToUDPAddrPort(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
-	return err
+	return p.many[i].send(p.conns[i], bs, to)
 }
 
-// Serve hands what comes to take, on a goroutine for each family, until Close.
-// take must not keep b, and must not block for long. Serve is called once.
-func (p *Packets) Serve(take func(b []byte, from netip.AddrPort)) {
-	for _, conn := range p.conns {
-		if conn == nil {
+// Serve hands what comes, but for uTP, to take, by a goroutine for each family.
+// take must not keep b, and must not block for long. Before it is called such
+// packets are lost.
+func (p *Packets) Serve(take func(b []byte, from netip.AddrPort)) { p.take.Store(&take) }
+
+// start begins to read. Packets of uTP go to a socket, if there is one.
+func (p *Packets) start(socket *utp.Socket) {
+	for i, conn := range p.conns {
+		if conn != nil {
+			p.many[i].open(conn)
+			p.work.Go(func() { p.read(conn, socket) })
+		}
+	}
+}
+
+// read reads from one socket until Close.
+func (p *Packets) read(conn *net.UDPConn, socket *utp.Socket) {
+	b, more := make([]byte, maxDatagram), make([]byte, segmentInfo)
+	var parts [][]byte
+	for {
+		n, m, _, from, err := conn.ReadMsgUDPAddrPort(b, more)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		if err != nil || p.guard.Check(from.Addr()) != nil {
 			continue
 		}
-		p.work.Go(func() {
-			b := make([]byte, maxDatagram)
-			for {
-				n, from, err := conn.ReadFromUDPAddrPort(b)
-				if errors.Is(err, net.ErrClosed) {
-					return
-				}
-				from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-				if err == nil && p.guard.Check(from.Addr()) == nil {
-					take(b[:n], from)
-				}
+		parts = split(parts[:0], b[:n], more[:m])
+		if socket != nil && utp.Is(parts[0]) {
+			socket.Receive(parts, from)
+		} else if take := p.take.Load(); take != nil {
+			for _, part := range parts {
+				(*take)(part, from)
 			}
-		})
+		}
 	}
+}
+
+// split appends the packets that were read at once.
+func split(parts [][]byte, b, more []byte) [][]byte {
+	size := segmentSize(more)
+	for size > 0 && len(b) > size {
+		parts = append(parts, b[:size])
+		b = b[size:]
+	}
+	return append(parts, b)
 }
 
 // Close closes the sockets. Nothing is taken after it returned.

@@ -11,6 +11,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/download"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
 	"github.com/torrent-operator/torrent-operator/internal/engine/mse"
+	"github.com/torrent-operator/torrent-operator/internal/engine/utp"
 	"github.com/torrent-operator/torrent-operator/internal/engine/wire"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Torrents            Torrents
 	// Packets has a UDP socket opened as well, at the same port.
 	Packets bool
+	// UTP has peers taken and dialed over uTP too, and the UDP socket opened.
+	UTP bool
 	// DHT says whether peers of a torrent are told that we take part in the
 	// DHT (BEP 5); nil is never. It must not block.
 	DHT func(metainfo.Hash) bool
@@ -65,6 +68,7 @@ type Transport struct {
 	port      int
 	listeners []net.Listener
 	packets   *Packets      // nil if none were wanted.
+	utp       *utp.Socket   // nil without.
 	halfOpen  chan struct{} // Holds a token for each peer that is being dialed.
 	done      chan struct{} // Closed by Close.
 	work      sync.WaitGroup
@@ -92,13 +96,22 @@ func Listen(cfg Config) (*Transport, error) {
 		pending:  map[net.Conn]netip.Prefix{},
 		perHost:  map[netip.Prefix]int{},
 	}
+	if cfg.UTP {
+		t.utp = utp.New(utp.Config{
+			Send:   func(bs [][]byte, to netip.AddrPort) { _ = packets.sendAll(bs, to) }, // They are sent again.
+			Accept: func(c *utp.Conn) { t.receive(c) },
+		})
+	}
+	if packets != nil {
+		packets.start(t.utp)
+	}
 	for _, l := range ls {
 		t.work.Go(func() { t.accept(l) })
 	}
 	return t, nil
 }
 
-// Port returns the TCP port that peers can be told of.
+// Port returns the port, of TCP and of UDP, that peers can be told of.
 func (t *Transport) Port() int { return t.port }
 
 // Packets returns the UDP socket, or nil if [Config] did not want one.
@@ -118,6 +131,9 @@ func (t *Transport) Close() {
 	}
 	t.mu.Unlock()
 	closeAll(t.listeners)
+	if t.utp != nil {
+		t.utp.Close()
+	}
 	if t.packets != nil {
 		t.packets.Close()
 	}
@@ -152,8 +168,7 @@ func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort, hash metainfo
 
 // try is one attempt to connect and do the handshake.
 func (t *Transport) try(ctx context.Context, addr netip.AddrPort, hash metainfo.Hash, a attempt) (*Peer, error) {
-	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1, Control: t.cfg.Guard.Control}
-	conn, err := d.DialContext(ctx, "tcp", addr.String())
+	conn, err := t.connect(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,13 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt] [dht=HOST:PORT]
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt] [utp] [dht=HOST:PORT]
 
 create makes a torrent of version 1. leech ends when the download of all files,
 or of those whose numbers are given, is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
-alone, or in the DHT by way of that node, over plain TCP, on which encryption is
-refused or, by encrypt, required.
+alone, or in the DHT by way of that node, over plain TCP or, by utp, over uTP
+alone, on which encryption is refused or, by encrypt, required.
 """
 
 import os
@@ -37,7 +37,8 @@ def create(torrent, path, piece_length, announce, *options):
 def run(mode, torrent, folder, port, *options):
     policy = lt.enc_policy.forced if "encrypt" in options else lt.enc_policy.disabled
     dht = [o.removeprefix("dht=") for o in options if o.startswith("dht=")]
-    files = next((o for o in options if o != "encrypt" and not o.startswith("dht=")), None)
+    utp = "utp" in options
+    files = next((o for o in options if o not in ("encrypt", "utp") and not o.startswith("dht=")), None)
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     session = lt.session({
@@ -47,7 +48,8 @@ def run(mode, torrent, folder, port, *options):
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_ignore_dark_internet": False,
         "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         # Over loopback it would choose uTP, and crawl.
-        "enable_outgoing_utp": False, "enable_incoming_utp": False,
+        "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
+        "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
         "in_enc_policy": int(policy), "out_enc_policy": int(policy), "allowed_enc_level": int(lt.enc_level.both),
         "allow_multiple_connections_per_ip": True,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification
