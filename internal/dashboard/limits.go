@@ -26,13 +26,14 @@ const (
 
 // How much of a torrent is sent to a browser at once.
 const (
-	stripCells = 64    // Of the strip in a row of the list.
-	maxCells   = 16384 // Of the map of pieces; a larger torrent shows stretches.
-	maxPeers   = 200
-	maxFiles   = 500
-	firstRows  = 50  // Of the list, in its first answer.
-	chunkRows  = 200 // Of the list, in an event: what a browser reads in a moment.
-	backlog    = 32  // Events that a slow browser may be behind before it has to begin again.
+	stripCells  = 64    // Of the strip in a row of the list.
+	maxCells    = 16384 // Of the map of pieces; a larger torrent shows stretches.
+	maxPeers    = 200
+	maxFiles    = 500
+	maxTrackers = 100
+	firstRows   = 50  // Of the list, in its first answer.
+	chunkRows   = 200 // Of the list, in an event: what a browser reads in a moment.
+	backlog     = 32  // Events that a slow browser may be behind before it has to begin again.
 )
 
 // How often and how long.

@@ -42,6 +42,7 @@ type look struct {
 	Close      string          `json:"close"` // What stands in the place of peers.
 	Peers      []peerLook      `json:"peers"`
 	Files      []fileLook      `json:"files"`
+	Trackers   []trackerLook   `json:"trackers"`
 	Conditions []conditionLook `json:"conditions"`
 	Events     []eventLook     `json:"events"`
 	YAML       string          `json:"yaml"`
@@ -74,6 +75,16 @@ type fileLook struct {
 	Size     int64  `json:"size"`
 	Verified int64  `json:"verified"`
 	Selected bool   `json:"selected"`
+}
+
+// trackerLook is a tracker as the worker last heard of it. Seeds and Peers are
+// -1 where it did not say.
+type trackerLook struct {
+	URL   string    `json:"url"`
+	Error string    `json:"error"` // "" while it works.
+	Next  time.Time `json:"next"`
+	Seeds int       `json:"seeds"`
+	Peers int       `json:"peers"`
 }
 
 type conditionLook struct {
@@ -202,6 +213,9 @@ func newLook(td *v1alpha1.TorrentDownload, d *download.Detail, why string, event
 				Down: p.DownloadBytesPerSecond, Up: p.UploadBytesPerSecond, Pieces: p.Pieces,
 				Choking: p.Choking, Interested: p.Interested, Choked: p.Choked, Wanted: p.Wanted, Snubbed: p.Snubbed,
 			})
+		}
+		for _, t := range d.Progress.Trackers[:min(len(d.Progress.Trackers), maxTrackers)] {
+			out.Trackers = append(out.Trackers, trackerLook{termui.Clean(t.URL), termui.Clean(t.LastError), t.NextAnnounce, t.Seeds, t.Peers})
 		}
 		for _, f := range d.Files[:min(len(d.Files), maxFiles)] {
 			out.Files = append(out.Files, fileLook{termui.Clean(f.Path), f.Size, f.Verified, f.Selected})

@@ -147,6 +147,17 @@ function showFiles(files) {
   ]);
 }
 
+function showTrackers(trackers) {
+  const told = (n) => (n < 0 ? "–" : count(n));
+  rows(main.querySelector("#asked"), trackers, (t) => {
+    const next = new Date(t.next);
+    return [
+      t.url, told(t.seeds), told(t.peers), next.getTime() > 0 ? next.toLocaleTimeString() : "–",
+      t.error || "works",
+    ];
+  });
+}
+
 function item(title, text, time, bad) {
   const li = document.createElement("li");
   li.toggleAttribute("data-bad", bad);
@@ -192,6 +203,7 @@ function show(d) {
   write("close", d.close ?? "");
   showPeers(d.peers ?? []);
   showFiles(d.files ?? []);
+  showTrackers(d.trackers ?? []);
   find("conditions").replaceChildren(...(d.conditions ?? []).map((c) =>
     item(`${c.type} is ${c.status}: ${c.reason}`, c.message, clock(c.at), c.type === "Stalled" && c.status === "True")));
   find("events").replaceChildren(...(d.events ?? []).map((e) =>
