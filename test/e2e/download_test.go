@@ -38,7 +38,7 @@ func (w *world) halfway(name string) *v1alpha1.TorrentDownload {
 func TestFromApplyToVerifiedBytes(t *testing.T) {
 	w := newWorld(t)
 	op := startOperator(t, w.volumes)
-	announce := launch(t, "tracker", "--listen=127.0.0.1:0", "--interval=1s")
+	announce := launch(t, "tracker", "--listen=127.0.0.1:0", "--interval=10s")
 	o := newTorrent(t, "dataset", 24<<20, announce)
 	launch(t, "download", o.save(t), "--output="+o.dir, "--seed", "--port="+port(freeAddress(t)), "--json")
 

@@ -26,7 +26,7 @@ type torrent struct {
 func (w *world) torrent(name string, size int) *torrent {
 	w.Helper()
 	t := w.describe(name, size, "http://tracker."+w.ns+".svc:6969/announce")
-	tracker := w.pod("tracker", "tracker", "--listen=:6969", "--interval=5s")
+	tracker := w.pod("tracker", "tracker", "--listen=:6969", "--interval=10s")
 	tracker.Spec.Containers[0].Image = operatorImage
 	tracker.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
 		PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: port(6969)}},
