@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -121,50 +122,57 @@ func startAria2(t *testing.T, torrent, dir string, more ...string) *process {
 // tolerated has transmission prefer connections that are not encrypted.
 const tolerated = "--encryption-tolerated"
 
-var transmission = transmissionWith(tolerated)
+var transmission = transmissionWith(daemon{encryption: tolerated})
 
-// transmissionWith is transmission with another flag for encryption.
-func transmissionWith(encryption string) client {
+// transmissionWith is transmission with other settings.
+func transmissionWith(d daemon) client {
 	return client{
 		name: "transmission",
 		seed: func(ctx context.Context, t *testing.T, torrent, dir string) *process {
-			return startTransmission(ctx, t, torrent, dir, encryption).process
+			return d.start(ctx, t, torrent, dir).process
 		},
-		leech: func(ctx context.Context, t *testing.T, torrent, dir string) transfer {
-			return startTransmission(ctx, t, torrent, dir, encryption)
-		},
+		leech:      d.start,
 		dialed:     true,
 		skipsEmpty: true,
 	}
 }
 
-// startTransmission starts a daemon that knows one torrent, and looks after
-// what is in dir already. It wants these files, told by numbers with commas
-// between them, or all.
-func startTransmission(ctx context.Context, t *testing.T, torrent, dir, encryption string, files ...string) transfer {
+// daemon is how transmission is to be started.
+type daemon struct {
+	encryption string         // A flag.
+	files      string         // Those that are wanted, by numbers with commas between them; "" is all.
+	settings   map[string]any // Beyond those that all have.
+	client     http.Client    // That reaches it.
+}
+
+// start starts a daemon that knows one torrent, and looks after what is in dir
+// already.
+func (d daemon) start(ctx context.Context, t *testing.T, torrent, dir string) transfer {
 	rpc, config := freeport.For(t), t.TempDir()
-	settings, err := json.Marshal(map[string]any{
+	all := map[string]any{
 		"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": freeport.For(t),
 		"rpc-bind-address": "127.0.0.1", "rpc-port": rpc, "rpc-authentication-required": false,
 		"dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
 		"port-forwarding-enabled": false, "ratio-limit-enabled": false,
 		"preallocation": 0, "download-dir": dir, "message-level": 3,
-	})
+	}
+	maps.Copy(all, d.settings)
+	settings, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(config, "settings.json"), settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config, encryption))
-	remote := &transmissionRPC{url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
+	p := start(t, "transmission", program("transmission-daemon", "--foreground", "--config-dir", config, d.encryption))
+	remote := &transmissionRPC{client: d.client, url: fmt.Sprintf("http://127.0.0.1:%d/transmission/rpc", rpc)}
 	err = await(ctx, "transmission to answer", func() (bool, error) {
 		return remote.call(ctx, "session-get", nil, nil) == nil, nil
 	}, p)
 	if err == nil {
 		add := map[string]any{"filename": torrent, "download-dir": dir}
-		if len(files) > 0 {
-			add["files-wanted"], add["files-unwanted"] = json.RawMessage("["+files[0]+"]"), json.RawMessage("[]")
+		if d.files != "" {
+			add["files-wanted"], add["files-unwanted"] = json.RawMessage("["+d.files+"]"), json.RawMessage("[]")
 			if rest := unwanted(t, torrent); rest != "" {
 				add["files-unwanted"] = json.RawMessage("[" + rest + "]")
 			}
@@ -181,6 +189,7 @@ func startTransmission(ctx context.Context, t *testing.T, torrent, dir, encrypti
 
 // transmissionRPC speaks transmission's JSON over HTTP.
 type transmissionRPC struct {
+	client       http.Client
 	url, session string
 }
 
@@ -245,5 +254,5 @@ func (r *transmissionRPC) post(ctx context.Context, body []byte) (*http.Response
 		return nil, err
 	}
 	req.Header.Set("X-Transmission-Session-Id", r.session)
-	return http.DefaultClient.Do(req)
+	return r.client.Do(req)
 }

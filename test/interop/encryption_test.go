@@ -13,7 +13,7 @@ var sealed = sample{"sealed", content{"sealed.img", map[string]int{"": 3<<20 + 7
 // encrypting are the clients that take no connection whose handshake is not
 // encrypted. What follows they leave to the other side.
 var encrypting = []client{
-	transmissionWith("--encryption-required"), aria2With("--bt-require-crypto=true"), libtorrentWith("encrypt"),
+	transmissionWith(daemon{encryption: "--encryption-required"}), aria2With("--bt-require-crypto=true"), libtorrentWith("encrypt"),
 }
 
 func TestEncryption(t *testing.T) {

@@ -31,7 +31,7 @@ var versions = map[string][]string{
 	aria2.name:             {"aria2c", "--version"},
 	libtorrentClient.name:  {python, "-c", "import libtorrent; print(libtorrent.__version__)"},
 	"opentracker":          nil,
-	bittorrentDHT:          nil,
+	bittorrentDHT:          {"echo", dhtVersion}, // The one that npm is asked for.
 	"nginx":                {"nginx", "-v"},
 	"Python's http.server": {python, "--version"},
 }
@@ -149,7 +149,7 @@ const versionsBegin = "Versions of the last time that this page was written: "
 
 var page = template.Must(template.New("").Parse(`# Interoperability
 
-torrent-operator with other programs, as ` + "`make interop`" + ` runs them: real processes on loopback, every file that arrives compared
+torrent-operator with other programs, as ` + "`make interop`" + ` runs them: real processes on loopback, or on hosts of their own in a network of two, every file that arrives compared
 by its SHA-256. This page is written by ` + "`make interop WRITE=1`" + ` from what ran, and ` + "`.ci/run`" + ` holds it against what runs.
 
 "–" is a direction that is not tested, or has no meaning.

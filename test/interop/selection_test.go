@@ -32,7 +32,7 @@ func selecting(c client) client {
 		case aria2.name:
 			return untilExit(startAria2(t, torrent, dir, "--seed-time=0", "--select-file="+numbers(t, torrent, 1)))
 		case transmission.name:
-			return startTransmission(ctx, t, torrent, dir, tolerated, numbers(t, torrent, 0))
+			return daemon{encryption: tolerated, files: numbers(t, torrent, 0)}.start(ctx, t, torrent, dir)
 		default:
 			return untilExit(startLibtorrent(t, "leech", torrent, dir, numbers(t, torrent, 0)))
 		}

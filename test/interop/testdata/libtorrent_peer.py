@@ -2,13 +2,14 @@
 
 libtorrent_peer.py create TORRENT PATH PIECE_LENGTH ANNOUNCE [pad] [private]
 libtorrent_peer.py hash TORRENT
-libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt] [utp] [dht=HOST:PORT]
+libtorrent_peer.py seed|leech TORRENT|MAGNET DIR PORT [FILE,FILE...] [encrypt] [utp] [dht=HOST:PORT] [local=ADDRESS]
 
 create makes a torrent of version 1. leech ends when the download of all files,
 or of those whose numbers are given, is complete;
 seed goes on until it is told to stop. Peers are found by the torrent's trackers
-alone, or in the DHT by way of that node, over plain TCP or, by utp, over uTP
-alone, on which encryption is refused or, by encrypt, required.
+alone, or in the DHT by way of that node, or by multicast from that address,
+over plain TCP or, by utp, over uTP alone, on which encryption is refused or, by
+encrypt, required.
 """
 
 import os
@@ -38,15 +39,16 @@ def run(mode, torrent, folder, port, *options):
     policy = lt.enc_policy.forced if "encrypt" in options else lt.enc_policy.disabled
     dht = [o.removeprefix("dht=") for o in options if o.startswith("dht=")]
     utp = "utp" in options
-    files = next((o for o in options if o not in ("encrypt", "utp") and not o.startswith("dht=")), None)
+    local = [o.removeprefix("local=") for o in options if o.startswith("local=")]
+    files = next((o for o in options if o not in ("encrypt", "utp") and "=" not in o), None)
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     session = lt.session({
-        "listen_interfaces": "127.0.0.1:" + port,
+        "listen_interfaces": (local or ["127.0.0.1"])[0] + ":" + port,
         "enable_dht": bool(dht), "dht_bootstrap_nodes": ",".join(dht),
         # All nodes are on one machine.
         "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_ignore_dark_internet": False,
-        "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "enable_lsd": bool(local), "enable_upnp": False, "enable_natpmp": False,
         # Over loopback it would choose uTP, and crawl.
         "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
         "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
