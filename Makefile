@@ -31,6 +31,17 @@ build: ## Build bin/torrent-operator and bin/kubectl-torrent, static.
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(STAMP)" -o bin/ . ./cmd/kubectl-torrent
 
+# Where people run kubectl.
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: plugins
+plugins: ## Build kubectl-torrent for each system that people have, as archives in dist/, with the licenses of others.
+	@mkdir -p dist
+	$(GO) run ./cmd/image -notices ./cmd/kubectl-torrent -output dist/THIRD-PARTY-NOTICES
+	@set -e; for p in $(PLATFORMS); do os=$${p%/*} arch=$${p#*/}; to=dist/kubectl-torrent-$$os-$$arch; mkdir -p $$to; \
+	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(STAMP)" -o $$to/ ./cmd/kubectl-torrent; \
+	  cp LICENSE dist/THIRD-PARTY-NOTICES $$to/; tar -C $$to -czf $$to.tar.gz .; rm -r $$to; echo $$to.tar.gz; done
+
 .PHONY: demo
 demo: build ## Watch a TorrentDownload on a real API server, until Ctrl-C or, with EXIT=1, its end.
 	@$(GO) build -o bin/demo ./test/demo
@@ -125,6 +136,8 @@ lint: $(TOOLS) ## Run the linters; check that generated files and go.mod are up 
 	$(TOOLS)/kustomize build config/dashboard >/dev/null
 	$(TOOLS)/kustomize build config/samples >/dev/null
 	$(TOOLS)/kustomize build config/policy >/dev/null
+	GOOS=darwin $(GO) vet ./cmd/kubectl-torrent
+	GOOS=windows $(GO) vet ./cmd/kubectl-torrent
 	$(GO) mod tidy -diff
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && $(call controller-gen,$$new) && \
 	for f in $(GENERATED); do diff -u $$f $$new/$$f || stale=1; done; \

@@ -1,7 +1,9 @@
 // Package cli is the commands that need no Kubernetes: download, create,
 // inspect and tracker. They read flags, call the engine, and show what it
 // says; every failure is one line on standard error and an exit code that
-// --help documents.
+// --help documents. Files named _linux.go are about the engine and the tracker,
+// which run on Linux alone; the rest is the kubectl plugin's too, wherever that
+// runs.
 package cli
 
 import (
@@ -19,11 +21,6 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/internal/termui"
 )
-
-// Commands returns the commands of this package, to be added to a root.
-func Commands() []*cobra.Command {
-	return []*cobra.Command{newDownload(), newCreate(), newInspect(), newTracker()}
-}
 
 // FileCommands returns those commands that are about .torrent files and magnet
 // links alone.

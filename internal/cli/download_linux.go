@@ -52,6 +52,11 @@ type downloadFlags struct {
 	asJSON              bool
 }
 
+// Commands returns the commands of this package, to be added to a root.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{newDownload(), newCreate(), newInspect(), newTracker()}
+}
+
 func newDownload() *cobra.Command {
 	var f downloadFlags
 	cmd := &cobra.Command{
