@@ -51,7 +51,7 @@ func (f *inProcessFlags) register(fs *pflag.FlagSet) {
 }
 
 // prepare has downloads run in this process.
-func (f *inProcessFlags) prepare(_ string, d dhtFlags, log *slog.Logger) (starter, error) {
+func (f *inProcessFlags) prepare(_ string, udp udpFlags, log *slog.Logger) (starter, error) {
 	roots, err := volumeRoots(f.roots)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (f *inProcessFlags) prepare(_ string, d dhtFlags, log *slog.Logger) (starte
 	if err != nil {
 		return nil, err
 	}
-	settings.DHT = d.engine()
+	settings.DHT, settings.UTP = udp.node(), udp.utp
 	limitHeap(heapLimit(cgroup.MemoryLimit(), settings.AssemblyBytes))
 	return func(ctx context.Context, mgr ctrl.Manager) (*runner, error) {
 		endpoints, err := apiServerEndpoints(ctx, mgr.GetConfig())

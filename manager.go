@@ -51,7 +51,7 @@ type managerFlags struct {
 	progressInterval  time.Duration
 	concurrent        int
 	sharePrivate      bool
-	dht               dhtFlags
+	udp               udpFlags
 	logFormat, logLvl string
 	inProcess         inProcessFlags
 	pods              podFlags
@@ -97,7 +97,7 @@ server: put its address into NO_PROXY unless that is meant.`,
 	fs.DurationVar(&f.progressInterval, "progress-min-interval", controllers.DefaultProgressMinInterval, "least time between two status writes of one download that only report progress")
 	fs.IntVar(&f.concurrent, "max-concurrent-reconciles", controllers.DefaultMaxConcurrentReconciles, "how many downloads are worked on at once")
 	fs.BoolVar(&f.sharePrivate, "share-private-torrents", false, "let downloads of one private torrent in one namespace know of each other, past the torrent's own trackers (BEP 27)")
-	f.dht.register(fs)
+	f.udp.register(fs)
 	fs.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	fs.StringVar(&f.logLvl, "log-level", "info", "debug, info, warn or error")
 	f.inProcess.register(fs)
@@ -126,14 +126,14 @@ func runManager(ctx context.Context, f managerFlags) error {
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	klog.SetSlogLogger(log) // client-go logs there, leader election for one.
-	if err := errors.Join(f.check(), f.dht.check()); err != nil {
+	if err := errors.Join(f.check(), f.udp.check()); err != nil {
 		return err
 	}
 	prepare := f.inProcess.prepare
 	if f.executor == executorPods {
 		prepare = f.pods.prepare
 	}
-	start, err := prepare(f.namespace, f.dht, log)
+	start, err := prepare(f.namespace, f.udp, log)
 	if err != nil {
 		return err
 	}

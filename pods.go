@@ -92,7 +92,7 @@ func (f *podFlags) args() (args []string) {
 }
 
 // prepare has each download run in a Pod of its own.
-func (f *podFlags) prepare(namespace string, d dhtFlags, log *slog.Logger) (starter, error) {
+func (f *podFlags) prepare(namespace string, udp udpFlags, log *slog.Logger) (starter, error) {
 	host, err := f.check(namespace)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (f *podFlags) prepare(namespace string, d dhtFlags, log *slog.Logger) (star
 		exec := podexec.New(podexec.Config{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 			Image: image, PullPolicy: pull, Endpoint: f.endpoint, CA: keeper.Bundle,
-			Port: f.peerPort, Defaults: defaults, WorkerArgs: slices.Concat(d.args(), f.args()),
+			Port: f.peerPort, Defaults: defaults, WorkerArgs: slices.Concat(udp.args(), f.args()),
 		})
 		server := &reportServer{
 			address: f.reportAddr, keeper: keeper,

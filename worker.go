@@ -34,7 +34,7 @@ type workerFlags struct {
 	assembly                       string
 	detailPort                     int
 	stop                           time.Duration
-	dht                            dhtFlags
+	udp                            udpFlags
 	logFormat, logLvl              string
 }
 
@@ -72,7 +72,7 @@ Exit codes:
 	fs.StringSliceVar(&f.allow, "allow-cidrs", nil, "networks that the download may connect to although they are denied")
 	fs.StringVar(&f.assembly, "assembly-memory", "", "memory for pieces that are being put together, such as 64Mi; default: a quarter of the container's memory, at most 64Mi")
 	fs.IntVar(&f.detailPort, "detail-port", report.DetailPort, "port of the loopback at which the download can be looked at closely by who may forward ports to this Pod; 0 is any port")
-	f.dht.register(fs)
+	f.udp.register(fs)
 	fs.DurationVar(&f.stop, "stop-timeout", 20*time.Second, "how long the download may take to stop when told to; a few seconds less than the Pod's grace period")
 	fs.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	fs.StringVar(&f.logLvl, "log-level", "info", "debug, info, warn or error")
@@ -162,9 +162,9 @@ func workerEngine(f workerFlags, order report.Order, log *slog.Logger) (c engine
 			return c, err
 		}
 	}
-	if err := f.dht.check(); err != nil {
+	if err := f.udp.check(); err != nil {
 		return c, err
 	}
 	limitHeap(heap)
-	return engine.Config{PortFirst: port, PortLast: port, AssemblyBytes: assembly, Guard: guard, DHT: f.dht.engine(), Logger: log}, nil
+	return engine.Config{PortFirst: port, PortLast: port, AssemblyBytes: assembly, Guard: guard, DHT: f.udp.node(), UTP: f.udp.utp, Logger: log}, nil
 }

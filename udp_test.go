@@ -9,7 +9,7 @@ import (
 	"github.com/torrent-operator/torrent-operator/internal/engine"
 )
 
-func parsed(t *testing.T, args ...string) (f dhtFlags) {
+func parsed(t *testing.T, args ...string) (f udpFlags) {
 	t.Helper()
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(fs)
@@ -19,24 +19,24 @@ func parsed(t *testing.T, args ...string) (f dhtFlags) {
 	return f
 }
 
-func TestTheDHTIsOffInTheClusterUnlessItIsAskedFor(t *testing.T) {
+func TestUDPIsOffInTheClusterUnlessItIsAskedFor(t *testing.T) {
 	f := parsed(t)
-	if f.engine() != nil || f.args() != nil {
-		t.Errorf("without --dht: %+v, workers get %v", f.engine(), f.args())
+	if f.node() != nil || f.utp || f.args() != nil {
+		t.Errorf("without --dht: %+v, workers get %v", f.node(), f.args())
 	}
 	f = parsed(t, "--dht")
-	if d := f.engine(); d == nil || !d.ReadOnly || d.File != "" || !slices.Equal(d.Bootstrap, engine.PublicDHT) {
+	if d := f.node(); d == nil || !d.ReadOnly || d.File != "" || !slices.Equal(d.Bootstrap, engine.PublicDHT) {
 		t.Errorf("with --dht: %+v", d)
 	}
 }
 
-func TestWorkersTakePartInTheDHTAsTheOperatorSays(t *testing.T) {
-	f := parsed(t, "--dht", "--dht-bootstrap=a:1,b:2", "--dht-bootstrap=[2001:db8::1]:3")
+func TestWorkersSpeakOverUDPAsTheOperatorSays(t *testing.T) {
+	f := parsed(t, "--utp", "--dht", "--dht-bootstrap=a:1,b:2", "--dht-bootstrap=[2001:db8::1]:3")
 	if err := f.check(); err != nil {
 		t.Fatal(err)
 	}
 	w := parsed(t, f.args()...)
-	if !w.on || !slices.Equal(w.bootstrap, []string{"a:1", "b:2", "[2001:db8::1]:3"}) {
+	if !w.dht || !w.utp || !slices.Equal(w.bootstrap, []string{"a:1", "b:2", "[2001:db8::1]:3"}) {
 		t.Errorf("a worker is told %+v", w)
 	}
 }
