@@ -28,7 +28,8 @@ type Server struct {
 }
 
 // NewServer returns a tracker that asks its clients to announce each interval,
-// and not more often than each half of it. now is its clock; nil is the
+// and not more often than each half of it. Who has not done so for more than two
+// intervals, and 20 seconds at least, is forgotten. now is its clock; nil is the
 // system's.
 func NewServer(interval time.Duration, now func() time.Time) *Server {
 	if now == nil {
@@ -36,9 +37,10 @@ func NewServer(interval time.Duration, now func() time.Time) *Server {
 	}
 	var seed [8]byte
 	rand.Read(seed[:])
+	turn := max(interval, shortest) // Clients ask no more often, whatever they are told.
 	s := &Server{
 		interval: interval, now: now,
-		registry: newRegistry(binary.BigEndian.Uint64(seed[:]), 2*interval+interval/4),
+		registry: newRegistry(binary.BigEndian.Uint64(seed[:]), 2*turn+turn/4),
 	}
 	rand.Read(s.key[:])
 	return s

@@ -219,6 +219,21 @@ func TestPeersThatAreSilentAreForgotten(t *testing.T) {
 	}
 }
 
+// With an interval that no client follows, peers are known all the same.
+func TestPeersAreKnownForAsLongAsClientsTake(t *testing.T) {
+	c := &clock{now: time.Unix(1_700_000_000, 0)}
+	s := NewServer(time.Second, func() time.Time { return c.now })
+	announced(t, s, 1, "left=0")
+	c.now = c.now.Add(2 * shortest)
+	if r := announced(t, s, 2, "left=1"); !slices.Equal(ports(r), []int{1}) {
+		t.Errorf("after two of the shortest intervals: %v", ports(r))
+	}
+	c.now = c.now.Add(shortest)
+	if r := announced(t, s, 2, "left=1"); len(r.Addrs) != 0 {
+		t.Errorf("after three: %v", ports(r))
+	}
+}
+
 func TestBEP48Scrape(t *testing.T) {
 	s, _ := newTestServer(t)
 	announced(t, s, 1, "left=0")
