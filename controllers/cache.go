@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -23,8 +22,8 @@ func CacheOptions() map[client.Object]cache.ByObject {
 }
 
 // lean takes out of an object what nobody looks at: who manages which of its
-// fields, and the annotations that are not the operator's. A patch of one that
-// came from the cache leaves those as they are.
+// fields, and the annotations that ask for nothing. A patch of one that came from
+// the cache leaves those as they are.
 func lean(in any) (any, error) {
 	o, ok := in.(client.Object)
 	if !ok {
@@ -33,7 +32,7 @@ func lean(in any) (any, error) {
 	o.SetManagedFields(nil)
 	annotations := o.GetAnnotations()
 	maps.DeleteFunc(annotations, func(key, _ string) bool {
-		return !strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/")
+		return key != v1alpha1.AnnotationRetryRequestedAt && key != v1alpha1.AnnotationVerifyRequestedAt && key != v1alpha1.AnnotationSkipCleanup
 	})
 	o.SetAnnotations(annotations)
 	return in, nil

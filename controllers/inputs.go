@@ -52,21 +52,27 @@ func (r *TorrentDownloadReconciler) inputs(ctx context.Context, td *v1alpha1.Tor
 }
 
 // readSource puts the source into in: as read now if the download begins, and
-// as read then if it runs. What that takes is taken from left.
+// as read then if it runs, or if the object goes and it can't be read any more.
+// What that takes is taken from left.
 func (r *TorrentDownloadReconciler) readSource(ctx context.Context, td *v1alpha1.TorrentDownload, p *download.Progress, m *memory, in *lifecycle.Inputs, left *allowance) error {
 	if p != nil && p.State != download.StateFailed && m.source != nil {
 		in.Source = *m.source
 		*left -= allowance(m.sourceSize)
 		return nil
 	}
+	before, size := m.source, m.sourceSize
 	m.source = nil
 	s, problem, err := r.source(ctx, td, left)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if in.SourceProblem = problem; problem == nil {
+	case problem == nil:
 		in.Source = s
 		m.source, m.sourceSize = &s, maxRead-int(*left)
+	case before != nil && !td.DeletionTimestamp.IsZero(): // It went with the object, and says which files go too.
+		in.Source, m.source, *left = *before, before, allowance(maxRead-size)
+	default:
+		in.SourceProblem, *left = problem, maxRead // Nothing of it is held.
 	}
 	return nil
 }

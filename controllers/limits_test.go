@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,10 +111,34 @@ func TestWhatIsAtRestHoldsNoSource(t *testing.T) {
 	}
 }
 
+// Deleted together with the ConfigMap that it was made of, a download still knows
+// which files go with it, whatever its executor has to say then.
+func TestADeletedDownloadKnowsItsFilesWithoutItsSource(t *testing.T) {
+	r, _ := reading(t)
+	td := fromTorrent()
+	held := download.Source{Metainfo: []byte("torrent")}
+	for _, deleted := range []bool{true, false} {
+		if td.DeletionTimestamp = nil; deleted {
+			td.DeletionTimestamp = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}
+		}
+		m := memory{source: &held, sourceSize: len(held.Metainfo)}
+		in, left := lifecycle.Inputs{}, allowance(maxRead)
+		if err := r.readSource(t.Context(), td, nil, &m, &in, &left); err != nil {
+			t.Fatal(err)
+		}
+		if has := string(in.Source.Metainfo) == "torrent"; has != deleted || (in.SourceProblem == nil) != deleted || (m.source != nil) != deleted {
+			t.Errorf("deleted: %v; it has %+v, %+v", deleted, in.Source, in.SourceProblem)
+		}
+		if want := allowance(maxRead - map[bool]int{true: len(held.Metainfo)}[deleted]); left != want {
+			t.Errorf("deleted: %v; %d may be read still, want %d", deleted, left, want)
+		}
+	}
+}
+
 // What nobody looks at is not held, however much of it people put there.
 func TestTheCacheHoldsWhatIsLookedAt(t *testing.T) {
 	for o, options := range CacheOptions() {
-		o.SetAnnotations(map[string]string{"much": strings.Repeat("x", 1000), v1alpha1.AnnotationRetryRequestedAt: "now"})
+		o.SetAnnotations(map[string]string{"much": strings.Repeat("x", 1000), v1alpha1.GroupVersion.Group + "/much": strings.Repeat("x", 1000), v1alpha1.AnnotationRetryRequestedAt: "now"})
 		o.SetLabels(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
 		o.SetFinalizers([]string{v1alpha1.Finalizer})
 		o.SetOwnerReferences([]metav1.OwnerReference{{Kind: v1alpha1.Kind, UID: "owner"}})

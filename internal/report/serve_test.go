@@ -93,12 +93,18 @@ type replica struct {
 
 	mu     sync.Mutex
 	tokens map[string]Caller
+	known  map[string]Caller // Tokens about which nobody has to be asked.
 	pushes []Push
 	from   []Caller
 	take   func(Caller, Push) (Reply, error)
 }
 
 func (r *replica) Leads() bool { return r.leads.Load() }
+
+func (r *replica) Known(token string) (Caller, bool) {
+	c, ok := r.known[token]
+	return c, ok
+}
 
 func (r *replica) Authenticate(_ context.Context, token string) (Caller, error) {
 	r.mu.Lock()

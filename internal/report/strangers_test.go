@@ -92,6 +92,10 @@ func TestNobodyIsAskedAboutManyTokensOfAStranger(t *testing.T) {
 			t.Errorf("%s: the next is answered %d, and %d were asked about", address, code, who.n)
 		}
 	}
+	who.known = map[string]Caller{"known": pod}
+	if code := from("10.0.0.1:4", "known"); code == http.StatusTooManyRequests || code == http.StatusUnauthorized || who.n != maxGuesses {
+		t.Errorf("one that is known is answered %d, and %d were asked about", code, who.n)
+	}
 	if code := from("10.0.0.2:1", "made up"); code != http.StatusUnauthorized || who.n != maxGuesses+1 {
 		t.Errorf("one of another address is answered %d, and %d were asked about", code, who.n)
 	}

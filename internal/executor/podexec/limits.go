@@ -26,7 +26,7 @@ const (
 	// after an hour, and the kubelet repeats itself each few minutes.
 	maxEvents = 100
 	// page is how many Jobs or Pods the API server is asked for at a time.
-	page = 500
+	page = 50
 	// maxHint is how much of an event's message is quoted, in bytes.
 	maxHint = 240
 )

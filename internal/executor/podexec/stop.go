@@ -31,6 +31,8 @@ func (x *Executor) Stop(ctx context.Context, id download.ID, r download.Request,
 	e.busy.Lock()
 	defer e.busy.Unlock()
 	switch over, dismissed := e.dismiss(); {
+	case over && data == download.Erase:
+		return fmt.Errorf("%w: another call has stopped it, and its files are removed next", download.ErrEnding)
 	case over: // Another call has stopped it, and what there is now came after that.
 		return nil
 	case !dismissed:

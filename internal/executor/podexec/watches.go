@@ -3,6 +3,7 @@ package podexec
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -42,6 +43,11 @@ func lean(in any) (any, error) {
 // slim takes out of an object what nobody looks at: there may be thousands.
 func slim(o client.Object) {
 	o.SetManagedFields(nil)
+	annotations := o.GetAnnotations()
+	maps.DeleteFunc(annotations, func(key, _ string) bool {
+		return key != annotationName && key != annotationPath && key != annotationRelease
+	})
+	o.SetAnnotations(annotations)
 	switch o := o.(type) {
 	case *corev1.Pod:
 		keep := corev1.PodSpec{NodeName: o.Spec.NodeName}
