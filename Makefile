@@ -62,6 +62,10 @@ endif
 interop: build ## Exchange torrents with other clients, in both directions; WRITE=1 writes docs/interop.md.
 	$(GO) test -tags interop -count 1 -timeout 40m -v ./test/interop $(if $(WRITE),-write)
 
+.PHONY: browser
+browser: ## Use the dashboard in headless Chromium; MEASURE=1 measures it, on a quiet machine.
+	$(GO) test -tags browser -count 1 -timeout 10m -v ./test/dashboard $(if $(MEASURE),-measure)
+
 .PHONY: process
 process: ## Hold a real process of the command to its bounds of memory, with gigabytes.
 	$(GO) test -tags slow -count 1 -timeout 20m ./test/process/...
