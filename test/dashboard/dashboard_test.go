@@ -65,7 +65,13 @@ func TestADownloadFromDroppingAFileToItsEnd(t *testing.T) {
 	b.reads("[data-f=state]", "Downloading")
 
 	// The map shows what is there, piece by piece.
-	await(t, "half of the pieces are painted as there", func() bool { return b.painted(pieces).Have == pieces/2 })
+	half := func() bool { return b.painted(pieces).Have == pieces/2 }
+	if err := awaitIn(t.Context(), "half of the pieces are painted as there", half); err != nil {
+		b.picture("failed")
+		td := w.download("field-recordings")
+		t.Fatalf("%v: painted are %+v, the page reads %q, the status has %+v and %+v, the conditions are %+v",
+			err, b.painted(pieces), b.text("[data-f=pieces]"), td.Status.Pieces, td.Status.Peers, td.Status.Conditions)
+	}
 	if p := b.painted(pieces); p.Other > 0 || p.Have+p.Missing+p.Busy != pieces {
 		t.Errorf("of %d pieces the map shows %+v", pieces, p)
 	}
