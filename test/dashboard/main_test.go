@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	personclient "github.com/torrent-operator/torrent-operator/internal/client"
 	"github.com/torrent-operator/torrent-operator/test/cluster"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 const (
@@ -157,6 +159,7 @@ func startOperator(t *testing.T, volumes string) {
 		Args: []string{
 			program, "manager", "--executor=in-process", "--kubeconfig=" + kubeconfig, "--node-name=" + node,
 			"--local-volume-root=" + volumes, "--progress-min-interval=500ms", "--allow-cidrs=127.0.0.0/8",
+			"--listen-ports=" + strconv.Itoa(freeport.For(t)), "--dht=false",
 			"--metrics-bind-address=0", "--health-probe-bind-address=127.0.0.1:0", "--log-format=text",
 		},
 		Log: filepath.Join(t.TempDir(), "operator.log"),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ import (
 
 	"github.com/torrent-operator/torrent-operator/api/v1alpha1"
 	"github.com/torrent-operator/torrent-operator/internal/engine/metainfo"
+	"github.com/torrent-operator/torrent-operator/test/freeport"
 )
 
 // world is a namespace with a claim "datasets", on a folder of this machine.
@@ -147,7 +149,7 @@ func (o *torrent) serve(t *testing.T, pieces int) {
 	if err := os.WriteFile(filepath.Join(dir, o.name), content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	launch(t, "download", o.file, "--output="+dir, "--seed", "--dht=false")
+	launch(t, "download", o.file, "--output="+dir, "--seed", "--dht=false", "--port="+strconv.Itoa(freeport.For(t)))
 	known := "10:incompletei1e"
 	if pieces*pieceLength == len(o.content) {
 		known = "8:completei1e"
