@@ -124,7 +124,9 @@ func publish(t *testing.T, name string, pieces int) *torrent {
 	if err := os.WriteFile(path, o.content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	o.announce = launch(t, "tracker", "--listen=127.0.0.1:0", "--interval=1s")
+	// Engines ask no more often than each 10 s, and the tracker forgets whoever
+	// has not asked for a little more than two intervals.
+	o.announce = launch(t, "tracker", "--listen=127.0.0.1:0", "--interval=10s")
 	if out, err := exec.CommandContext(t.Context(), program, "create", path, "--tracker="+o.announce, "--output="+o.file, "--piece-length=16KiB").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
