@@ -18,7 +18,7 @@ const docs = "../../docs/kubectl.md"
 const intro = `# kubectl torrent
 
 A plugin of kubectl that adds, watches and steers TorrentDownloads. It acts as the user of your kubeconfig, with that user's rights and
-no others, and needs nothing in the cluster but the operator.
+no others, and needs nothing in the cluster but the operator. It runs on Linux, macOS and Windows.
 
 ` + "```" + `
 go install github.com/torrent-operator/torrent-operator/cmd/kubectl-torrent@latest    # into a folder of your PATH
