@@ -101,7 +101,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		if flag.Lookup("test.run").Value.String() == "" && len(unused) > 0 {
-			fmt.Println("Rights of the operator's that no test has used:", strings.Join(unused, ", "))
+			fmt.Fprintln(os.Stderr, "FAIL: the operator has rights that nobody uses:", strings.Join(unused, ", "))
+			return 1
 		}
 		return code
 	}())
